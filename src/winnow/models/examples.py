@@ -1,0 +1,57 @@
+"""What a model learns from: features and labels of logged rows, as columns."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winnow.features.batch import FeatureBatch, Floats, Ints
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows to train or evaluate on, sorted by time.
+
+    Args:
+        features: the inputs of N rows, as of each row's moment.
+        labels: head → float32 [N]; NaN where unknown or censored.
+        weight: float32 [N].
+        at: moment of each row, int64 [N], microseconds UTC.
+        user: user row numbers, int64 [N].
+        item: item row numbers, int64 [N].
+    """
+
+    features: FeatureBatch
+    labels: dict[str, Floats]
+    weight: Floats
+    at: Ints
+    user: Ints
+    item: Ints
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Examples":
+        """The chosen rows."""
+        return replace(
+            self,
+            features=self.features.take(rows),
+            labels={k: v[rows] for k, v in self.labels.items()},
+            weight=self.weight[rows],
+            at=self.at[rows],
+            user=self.user[rows],
+            item=self.item[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every item that can be retrieved, with its item-side features.
+
+    Args:
+        rows: item row numbers, int64 [I].
+        features: item-side features of the I items (no user, no request features).
+    """
+
+    rows: Ints
+    features: FeatureBatch
