@@ -1,1 +1,48 @@
-""". layer."""
+"""Winnow: one engine for search, recommendation, ads, feeds and moderation.
+
+Everything a system file needs is here; names load when first used, so `import winnow` is instant.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "core.system": "Frame Ladder Retrain System",
+    "core.time": "FOREVER days hours minutes ms seconds",
+    "core.errors": "WinnowError",
+    "data.schema": "Events Table categories category flag number personal ref text time",
+    "data.declare": "Labels",
+    "models.rankers": "",
+    "serving.pipeline": "Pipeline",
+    "serving.value": "Weighted",
+    "monitoring.checks": "Calibration Drift Skew",
+    "experiments.declare": "Experiment",
+    "project": "Project",
+}
+_NAMES = {name: (place, name) for place, names in _PLACES.items() for name in names.split()}
+_FEATURES = "column position age hour weekday count sum mean rate since last"
+_NAMES |= {name: ("features.declare", name.title()) for name in _FEATURES.split()}
+_MODULES = {
+    "filters": "serving.filters",
+    "labels": "data.declare",
+    "policy": "serving.policy",
+    "slate": "serving.slate",
+    "sources": "serving.sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"winnow.{_MODULES[name]}")
+    if name not in _NAMES:
+        raise AttributeError(f"winnow has no `{name}`")
+    place, attribute = _NAMES[name]
+    value = getattr(importlib.import_module(f"winnow.{place}"), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*_NAMES, *_MODULES, "__version__"])

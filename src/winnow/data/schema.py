@@ -1,0 +1,262 @@
+"""Tables, events and their columns: what a project stores, declared by a system file.
+
+    user = Table("user", key="user_id", columns={"country": category})
+    video = Table("video", key="video_id", columns={"author": category, "uploaded_at": time})
+    watch = Events("watch", refs={"user": user, "video": video}, fields={"seconds": number(at_least=0)})
+
+`video.author` is a path to a column, `watch.seconds` a field of an event, `watch.seconds >= 18` a condition on it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from winnow.core.declare import Declared
+from winnow.core.errors import NotFound, Problem, did_you_mean, unknown
+
+Storage = Literal["number", "category", "categories", "text", "time", "flag", "ref"]
+RESERVED = frozenset(
+    "event_id type at known_at seq recommendation_id name key columns refs fields where deleted row changed_at".split()
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The type of a column; call it to narrow it: `number(at_least=0)`.
+
+    Args:
+        storage: how values are held: `number` float64 (NaN missing); `category` and `ref` int64 row numbers of their
+            domain (-1 missing); `categories` int64 [n, m] padded with -1; `time` int64 microseconds; `flag` int64
+            0/1 (-1 missing); `text` strings.
+        at_least: smallest allowed number.
+        at_most: largest allowed number.
+        table: the table that a `ref` points to.
+        privacy: `personal` data never leaves in replies or logs and goes when its person is deleted.
+    """
+
+    storage: Storage
+    at_least: float | None = None
+    at_most: float | None = None
+    table: "Table | None" = None
+    privacy: Literal["public", "personal"] = "public"
+
+    def __call__(self, *, at_least: float | None = None, at_most: float | None = None) -> "Kind":
+        return replace(self, at_least=at_least, at_most=at_most)
+
+    @property
+    def has_domain(self) -> bool:
+        """Whether values are ids that become row numbers."""
+        return self.storage in ("category", "categories", "ref")
+
+    def to_data(self) -> dict[str, Any]:
+        data = {"storage": self.storage, "at_least": self.at_least, "at_most": self.at_most, "privacy": self.privacy}
+        return data | {"table": self.table.name if self.table else None}
+
+
+number = Kind("number")
+category = Kind("category")
+categories = Kind("categories")
+text = Kind("text")
+time = Kind("time")
+flag = Kind("flag")
+
+
+def ref(table: "Table") -> Kind:
+    """A reference to a row of another table."""
+    return Kind("ref", table=table)
+
+
+def personal(kind: Kind) -> Kind:
+    """The same kind, holding data about a person."""
+    return replace(kind, privacy="personal")
+
+
+@dataclass(frozen=True)
+class Path:
+    """A table, or a column reached from it (through references): `user`, `video.author`, `post.author.country`."""
+
+    table: "Table"
+    columns: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> "Path":
+        if name.startswith("_"):
+            raise AttributeError(name)
+        owner = self.kind.table if self.columns and self.kind.storage == "ref" else None
+        if owner is None or name not in owner.columns:
+            raise unknown("column", f"{self}.{name}", [f"{self}.{c}" for c in owner.columns] if owner else [])
+        return Path(self.table, (*self.columns, name))
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the last column."""
+        table, kind = self.table, None
+        for column in self.columns:
+            kind = table.columns[column]
+            table = kind.table or table
+        if kind is None:
+            return Kind("ref", table=self.table)
+        return kind
+
+    @property
+    def domain(self) -> str:
+        """The domain of the values: a table's name, or `table.column` of a category."""
+        kind = self.kind
+        if kind.table is not None:
+            return kind.table.name
+        owner = Path(self.table, self.columns[:-1]).kind.table
+        return f"{owner.name if owner else self.table.name}.{self.columns[-1]}"
+
+    @property
+    def label(self) -> str:
+        """The path as it appears in feature names.
+
+        >>> video = Table("video", key="video_id", columns={"author": category})
+        >>> video.author.label
+        'video_author'
+        """
+        return "_".join((self.table.name, *self.columns))
+
+    def to_data(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return ".".join((self.table.name, *self.columns))
+
+
+@dataclass(frozen=True)
+class Table(Declared):
+    """Things with an id and columns that change over time.
+
+    Args:
+        name: name of the table and of the domain of its ids.
+        key: name of the id in rows that come in.
+        columns: name → kind.
+    """
+
+    name: str
+    key: str = field(kw_only=True)
+    columns: Mapping[str, Kind] = field(kw_only=True, default_factory=dict, hash=False)
+
+    def __getattr__(self, name: str) -> Path:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self.columns:
+            raise AttributeError(f"table `{self.name}` has no column `{name}`: {did_you_mean(name, self.columns)}")
+        return Path(self, (name,))
+
+    def domain(self, column: str) -> str:
+        """The domain of a column's values."""
+        return Path(self, (column,)).domain
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        yield from _reserved(self.name, self.columns, self.where)
+
+    def to_data(self) -> dict[str, Any]:
+        columns = {k: v.to_data() for k, v in self.columns.items()}
+        return {"kind": "Table", "name": self.name, "key": self.key, "columns": columns}
+
+
+@dataclass(frozen=True)
+class Events(Declared):
+    """Things that happen, at a moment, to rows of tables.
+
+    Args:
+        name: the type that producers send.
+        refs: role → table; the first role is who acted, the last what it was done to.
+        fields: name → kind of what else is known about it.
+    """
+
+    name: str
+    refs: Mapping[str, Table] = field(kw_only=True, hash=False)
+    fields: Mapping[str, Kind] = field(kw_only=True, default_factory=dict, hash=False)
+
+    def __getattr__(self, name: str) -> "EventField":
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self.fields and name not in self.refs:
+            known = [*self.fields, *self.refs]
+            raise AttributeError(f"event `{self.name}` has no field `{name}`: {did_you_mean(name, known)}")
+        return EventField(self, name)
+
+    def role(self, table: Table) -> str:
+        """The first role played by a table.
+
+        Raises:
+            NotFound: `unknown-role`.
+        """
+        for role, played in self.refs.items():
+            if played.name == table.name:
+                return role
+        raise NotFound(Problem("unknown-role", f"event `{self.name}` does not refer to `{table.name}`", self.where))
+
+    @property
+    def columns(self) -> dict[str, Kind]:
+        """Roles and fields together, as a log row carries them."""
+        return {role: ref(table) for role, table in self.refs.items()} | dict(self.fields)
+
+    def domain(self, column: str) -> str:
+        """The domain of a column's values."""
+        return self.refs[column].name if column in self.refs else f"{self.name}.{column}"
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        yield from _reserved(self.name, self.columns, self.where)
+
+    def to_data(self) -> dict[str, Any]:
+        return {
+            "kind": "Events",
+            "name": self.name,
+            "refs": {role: table.name for role, table in self.refs.items()},
+            "fields": {k: v.to_data() for k, v in self.fields.items()},
+        }
+
+
+def _reserved(owner: str, names: Mapping[str, Any], where: str) -> Iterator[Problem]:
+    for name in sorted(RESERVED.intersection(names)):
+        yield Problem("reserved-name", f"`{owner}.{name}` is a name that the engine uses", where, fix="choose another")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A test on a field of an event; a missing value never passes."""
+
+    field: str
+    op: Literal[">=", "<=", ">", "<", "=="]
+    value: float
+
+    def to_data(self) -> str:
+        return f"{self.field} {self.op} {self.value:g}"
+
+
+@dataclass(frozen=True)
+class EventField:
+    """A field or role of an event; comparisons make conditions."""
+
+    events: Events
+    name: str
+
+    def __ge__(self, value: float) -> Condition:
+        return Condition(self.name, ">=", value)
+
+    def __le__(self, value: float) -> Condition:
+        return Condition(self.name, "<=", value)
+
+    def __gt__(self, value: float) -> Condition:
+        return Condition(self.name, ">", value)
+
+    def __lt__(self, value: float) -> Condition:
+        return Condition(self.name, "<", value)
+
+    def equals(self, value: float) -> Condition:
+        """The condition that the field has this value (for flags: `watch.long.equals(1)`)."""
+        return Condition(self.name, "==", value)
+
+    @property
+    def kind(self) -> Kind:
+        return self.events.columns[self.name]
+
+    @property
+    def domain(self) -> str:
+        return self.events.domain(self.name)
+
+    def to_data(self) -> str:
+        return f"{self.events.name}.{self.name}"

@@ -1,0 +1,71 @@
+"""Aggregates: the state that features keep about the past, shared by all features that need the same."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from winnow.core.time import FOREVER, to_us
+from winnow.data.schema import Condition, Events, Path
+
+FIXED_POINT = 1_000_000  # sums are kept as whole millionths: exact, and the same in any order
+
+_HOPS_US = [to_us(timedelta(seconds=s)) for s in (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400)]  # fmt: skip
+_LEAST_BUCKETS = 24
+
+
+def hop_us(window: timedelta) -> int:
+    """The step by which a window's far edge moves: the largest round step that gives at least 24 per window.
+
+    >>> hop_us(timedelta(days=1)) == 3600 * 10**6
+    True
+    """
+    size = to_us(window)
+    fitting = [hop for hop in _HOPS_US if size % hop == 0 and size // hop >= _LEAST_BUCKETS]
+    return max(fitting, default=max((h for h in _HOPS_US if size % h == 0), default=size))
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """What is kept per key about one event type.
+
+    An event with own time `at`, known to the log since `known_at`, counts at moment t if and only if it is known
+    (`known_at` < t) and its hop is inside the window: floor(at / hop) > floor(t / hop) - window / hop.
+
+    Args:
+        kind: `sum` of a field (of ones when `value` is None) in a window, or the most `recent` events.
+        events: the event type.
+        by: one or two key paths; a multi-valued key counts the event under each value.
+        value: for `sum` the field added up in millionths, for `recent` the role or field kept with its time.
+        conditions: tests that an event must pass.
+        window: how far back; FOREVER for all time. Only for `sum`.
+        k: how many are kept. Only for `recent`.
+    """
+
+    kind: Literal["sum", "recent"]
+    events: Events
+    by: tuple[Path, ...]
+    value: str | None = None
+    conditions: tuple[Condition, ...] = ()
+    window: timedelta = FOREVER
+    k: int = 0
+
+    @property
+    def buckets(self) -> int:
+        """How many hops the window spans; 1 for FOREVER."""
+        return 1 if self.window == FOREVER else to_us(self.window) // self.hop
+
+    @property
+    def hop(self) -> int:
+        """The hop in microseconds; 0 for FOREVER."""
+        return 0 if self.window == FOREVER else hop_us(self.window)
+
+    @property
+    def name(self) -> str:
+        """A unique, stable name."""
+        what = f"{self.events.name}.{self.value}" if self.value else self.events.name
+        tests = "".join(f"[{c.to_data()}]" for c in self.conditions)
+        size = f"last{self.k}" if self.kind == "recent" else ("ever" if not self.hop else f"{to_us(self.window)}us")
+        return f"{self.kind}({what}{tests})/{'*'.join(map(str, self.by))}/{size}"
+
+    def to_data(self) -> str:
+        return self.name

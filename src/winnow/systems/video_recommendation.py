@@ -1,0 +1,84 @@
+"""Video recommendation: the videos of the home page, ordered for one person."""
+
+import winnow as w
+from winnow import days, filters, hours, labels, minutes, ms, policy, slate, sources
+
+# 1. Frame ---------------------------------------------------------------------------------------
+frame = w.Frame(
+    business="people who come back because the videos were worth their time",
+    predict="P(click), P(long view), P(like) and watch time of a shown video, given the person and the moment",
+    p99=ms(200), throughput_per_s=500, freshness=minutes(1), retention=days(365),
+    guardrails={"hides_per_1k": "+1 %", "author_concentration": "+5 %"},
+    non_goals=("search", "comments on videos"),
+)  # fmt: skip
+
+# 2. Data ----------------------------------------------------------------------------------------
+user = w.Table("user", key="user_id", columns={
+    "activity": w.category, "register_days": w.number(at_least=0), "follows": w.category, "fans": w.category,
+    "friends": w.category,
+})  # fmt: skip
+video = w.Table("video", key="video_id", columns={
+    "title": w.text, "author": w.category, "tags": w.categories, "kind": w.category, "available": w.flag,
+    "duration_s": w.number(at_least=0), "uploaded_at": w.time,
+})  # fmt: skip
+both = {"user": user, "video": video}
+seen = w.Events("impression", refs=both, fields={"surface": w.category, "position": w.number(at_least=0)})
+watch = w.Events("watch", refs=both, fields={"seconds": w.number(at_least=0), "long": w.flag})
+click, like, follow, comment, share, hide = (
+    w.Events(name, refs=both) for name in ("click", "like", "follow", "comment", "share", "hide")
+)
+
+outcomes = w.Labels(of=seen, within=hours(1), heads={
+    "click": labels.any(click), "long_view": labels.any(watch, watch.long.equals(1)), "like": labels.any(like),
+    "watch_s": labels.sum(watch.seconds),
+})  # fmt: skip
+
+# 3. Features: one definition, as of the impression in training, as of now in serving --------------
+features = [
+    w.column(seen.surface), w.position(seen.position), w.hour(), w.weekday(),
+    w.column(user.activity), w.column(user.register_days), w.column(user.follows), w.column(user.fans),
+    w.column(user.friends),
+    w.column(video.author), w.column(video.tags), w.column(video.kind), w.column(video.duration_s),
+    w.age(video.uploaded_at),
+    w.count(seen, by=video, window=[days(1), days(7)]),
+    w.rate(click, over=seen, by=video, window=[days(1), days(7)], prior=(9, 20)),
+    w.rate(like, over=seen, by=video, window=days(7), prior=(0.4, 20)),
+    w.rate(watch, watch.long.equals(1), over=seen, by=video, window=days(7), prior=(6, 20)),
+    w.mean(watch.seconds, by=video, window=days(7), prior=(20, 5)),
+    w.rate(click, over=seen, by=video.author, window=days(7), prior=(9, 20)),
+    w.rate(click, over=seen, by=video.tags, window=days(7), prior=(9, 20)),
+    w.count(seen, by=user, window=[hours(1), days(7)]),
+    w.rate(click, over=seen, by=user, window=days(7), prior=(4.5, 10)),
+    w.rate(watch, watch.long.equals(1), over=seen, by=user, window=days(7), prior=(3, 10)),
+    w.rate(like, over=seen, by=user, window=days(30), prior=(0.2, 10)),
+    w.mean(watch.seconds, by=user, window=days(7), prior=(20, 5)),
+    w.count(watch, by=user), w.since(watch, by=user), w.since(seen, by=user),
+    w.count(watch, by=(user, video.author)), w.count(watch, by=(user, video.tags)), w.count(watch, by=(user, video)),
+    w.count(watch, watch.long.equals(1), by=(user, video.tags)),
+    w.rate(click, over=seen, by=(user, video.tags), window=days(30), prior=(0.9, 2)),
+    w.last(watch.video, by=user, k=50, columns=(video.author, video.tags)),
+]  # fmt: skip
+
+# 4. Model: two ladders, one evaluator -------------------------------------------------------------
+retrieval = w.Ladder(L0=w.Popularity(half_life=days(2)), L1=w.TwoTower(), L2=w.SequenceTower())
+ranking = w.Ladder(L0=w.Formula("video_click_rate_7d"), L1=(w.GradientBoosting(), w.DCN()), L2=w.MultiTask())
+
+# 5. Serve -----------------------------------------------------------------------------------------
+pipeline = w.Pipeline(
+    sources=[
+        sources.Nearest(limit=300), sources.CoWatched(watch, limit=150), sources.Popular(watch, limit=100, window=days(7)),
+        sources.Fresh(video.uploaded_at, limit=50),
+    ],
+    filters=[filters.Seen(seen, last=500), filters.Hidden(hide, by=video.author)],
+    value=w.Weighted(click=1.0, long_view=2.0, like=5.0, watch_s=0.01),
+    slate=[slate.RepeatDecay(video.author, factor=0.6), slate.Mmr(video.tags, strength=0.2), slate.Explore(share=0.05)],
+    policy=[policy.Available(video.available)],
+    candidates=500, size=20,
+)  # fmt: skip
+
+# 6. Learn -----------------------------------------------------------------------------------------
+system = w.System(
+    "video_recommendation", frame, outcomes, features, retrieval=retrieval, ranking=ranking, pipeline=pipeline,
+    monitors=[w.Skew(at_most=0), w.Drift(), w.Calibration(ece=0.05)],
+    retrain=w.Retrain(every=hours(6), promote_if={"ne": "not worse", "ece": "not worse"}),
+)  # fmt: skip
