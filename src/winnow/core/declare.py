@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -87,14 +87,14 @@ def digest(data: Any) -> str:
 
 
 def walk(value: Any) -> Iterator[Declared]:
-    """Every declaration inside a value, outermost first."""
+    """Every declaration inside a value, outermost first; through dataclasses, mappings and sequences."""
     if isinstance(value, Declared):
         yield value
-        for f in fields(value):
-            yield from walk(getattr(value, f.name))
+    if is_dataclass(value) and not isinstance(value, type):
+        inner: Iterable[Any] = [getattr(value, f.name) for f in fields(value)]
     elif isinstance(value, Mapping):
-        for v in value.values():
-            yield from walk(v)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for v in value:
-            yield from walk(v)
+        inner = value.values()
+    else:
+        inner = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+    for part in inner:
+        yield from walk(part)

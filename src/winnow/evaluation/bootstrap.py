@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.evaluation.metrics import Floats, Statistic
+from winnow.evaluation.metrics import Statistic
+from winnow.evaluation.rows import Floats
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -75,7 +76,9 @@ class Resamples:
         mass = np.bincount(self.user, w, minlength=users)
         top = np.append(total.sum(), self.draws @ total)
         below = np.append(mass.sum(), self.draws @ mass)
-        return np.divide(top, below, out=np.full(len(top), np.nan), where=below > 0)
+        out: Floats = np.full(len(top), np.nan)
+        np.divide(top, below, out=out, where=below > 0)
+        return out
 
 
 def interval(values: Floats, level: float = LEVEL) -> Interval:

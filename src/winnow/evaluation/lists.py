@@ -8,7 +8,7 @@ A list is padded with -1; a row that appears a second time in a list earns nothi
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +121,7 @@ def hit_rate_at_k(lists: Ints, relevant: Relevant, k: int) -> Floats:
     >>> hit_rate_at_k(np.array([[4, 2], [5, 6]]), Relevant.of([{2, 7}, {1}]), 2).tolist()
     [1.0, 0.0]
     """
-    return _where_any(_top(lists, relevant, k).any(axis=1).astype(np.float64), relevant)
+    return _over(_top(lists, relevant, k).max(axis=1), np.minimum(relevant.count, 1))
 
 
 def ndcg_at_k(lists: Ints, relevant: Relevant, k: int) -> Floats:
@@ -170,7 +170,7 @@ def mrr_at_k(lists: Ints, relevant: Relevant, k: int) -> Floats:
     [0.5]
     """
     hits = _top(lists, relevant, k)
-    return _where_any(np.where(hits.any(axis=1), np.reciprocal(hits.argmax(axis=1) + 1.0), 0.0), relevant)
+    return _over(hits.any(axis=1) / (hits.argmax(axis=1) + 1.0), np.minimum(relevant.count, 1))
 
 
 def average_precision_at_k(lists: Ints, relevant: Relevant, k: int) -> Floats:
@@ -210,13 +210,10 @@ def _top(lists: Ints, relevant: Relevant, k: int) -> Mask:
     return relevant.hits(lists[:, :k])
 
 
-def _over(a: NDArray[np.number], b: NDArray[np.number]) -> Floats:
-    out = np.full(len(a), np.nan)
-    return np.divide(a, b, out=out, where=b > 0)
-
-
-def _where_any(values: Floats, relevant: Relevant) -> Floats:
-    return np.where(relevant.count > 0, values, np.nan)
+def _over(a: NDArray[Any], b: NDArray[Any]) -> Floats:
+    out: Floats = np.full(len(a), np.nan)
+    np.divide(a, b, out=out, where=b > 0)
+    return out
 
 
 def _first_time(lists: Ints) -> Mask:

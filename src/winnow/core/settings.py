@@ -1,0 +1,192 @@
+"""Settings of a deployment: `winnow.toml` in the project's folder, overridden by `WINNOW_*` environment variables.
+
+    systems = ["video_recommendation"]      # shipped systems by name, own ones as "systems/mine.py"
+
+    [server]
+    port = 8000
+
+`WINNOW_SERVER_PORT=9000` overrides `[server] port`, `WINNOW_SYSTEMS=a,b` the list.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from winnow.core.errors import InputError, Problem, did_you_mean
+
+FILE = "winnow.toml"
+PREFIX = "WINNOW_"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+Positive = Annotated[float, Meta(gt=0)]
+Whole = Annotated[int, Meta(ge=1)]
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """How the service listens.
+
+    Args:
+        host: address to bind.
+        port: TCP port; 0 takes a free one.
+        workers: HTTP processes.
+        threads: requests that one worker computes at once.
+        auth: `keys` asks for an API key on everything but health; `off` is allowed on a loopback address only.
+        body_limit_bytes: larger request bodies are refused.
+        refresh_s: how often a worker looks for a new release, new items, new weights and popularity.
+        shutdown_s: how long requests in flight may take to finish when the service stops.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    workers: Annotated[int, Meta(ge=1, le=256)] = 2
+    threads: Annotated[int, Meta(ge=1, le=64)] = 4
+    auth: Literal["keys", "off"] = "keys"
+    body_limit_bytes: Whole = 5_000_000
+    refresh_s: Positive = 2.0
+    shutdown_s: Positive = 20.0
+
+
+class Ingest(msgspec.Struct, frozen=True, kw_only=True):
+    """How the log becomes live state.
+
+    Args:
+        poll_ms: pause between two looks at the log when it has nothing new.
+        batch_rows: rows applied between two such looks at most.
+        checkpoint_s: how often the live state is written to disk.
+        history_s: how often new chunks are copied to the history tables.
+    """
+
+    poll_ms: Positive = 20.0
+    batch_rows: Whole = 50_000
+    checkpoint_s: Positive = 30.0
+    history_s: Positive = 60.0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one project.
+
+    Args:
+        systems: shipped systems by name, a team's own as paths to their files.
+        server: how the service listens.
+        ingest: how the log becomes live state.
+    """
+
+    systems: tuple[str, ...] = ()
+    server: Server = Server()
+    ingest: Ingest = Ingest()
+
+    @property
+    def open_to_all(self) -> bool:
+        """Whether requests need no key."""
+        return self.server.auth == "off"
+
+
+def load(folder: Path | str, environ: Mapping[str, str]) -> Settings:
+    """The settings of a project's folder; a missing file means the defaults.
+
+    Args:
+        folder: the project's folder.
+        environ: the environment variables (`os.environ`).
+
+    Raises:
+        InputError: with every mistake found: `bad-settings-file`, `unknown-setting`, `bad-setting`,
+            `auth-off-in-public`.
+    """
+    data = _file(Path(folder) / FILE)
+    problems = list(_override(data, environ))
+    settings, found = _fill(Settings, data, "")
+    problems += found
+    if not problems:
+        problems = list(_unsafe(settings))
+    if problems:
+        raise InputError(*problems)
+    return settings  # type: ignore[no-any-return]
+
+
+def save(folder: Path | str, settings: Settings) -> None:
+    """Writes `winnow.toml` with what differs from the defaults, for `winnow init`."""
+    (Path(folder) / FILE).write_text(_toml(settings), encoding="utf-8")
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(Problem("bad-settings-file", str(error), path.name, fix="see the settings reference")) from error
+
+
+def _override(data: dict[str, Any], environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Puts the variables of the settings into the data; other `WINNOW_` names belong to other parts."""
+    if text := environ.get(PREFIX + "SYSTEMS"):
+        data["systems"] = [part.strip() for part in text.split(",") if part.strip()]
+    for section, kind in _sections().items():
+        start = f"{PREFIX}{section.upper()}_"
+        for name in sorted(n for n in environ if n.startswith(start)):
+            setting = name.removeprefix(start).lower()
+            if setting in kind.__struct_fields__:
+                data.setdefault(section, {})[setting] = _number_or_text(environ[name])
+            else:
+                yield Problem("unknown-setting", f"unknown setting `{section}.{setting}`", name,
+                              fix=did_you_mean(setting, kind.__struct_fields__))  # fmt: skip
+
+
+def _number_or_text(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _sections() -> dict[str, type[msgspec.Struct]]:
+    return {"server": Server, "ingest": Ingest}
+
+
+def _fill(kind: type[msgspec.Struct], data: Mapping[str, Any], inside: str) -> tuple[Any, list[Problem]]:
+    """A struct from data, and every mistake in it: one bad setting does not hide the next."""
+    problems, values = [], {}
+    fields = {f.name: f for f in msgspec.structs.fields(kind)}
+    for name, value in data.items():
+        where = f"{FILE}: {inside}{name}"
+        if name not in fields:
+            fix = did_you_mean(name, fields)
+            problems.append(Problem("unknown-setting", f"unknown setting `{inside}{name}`", where, fix=fix))
+        elif name in _sections() and isinstance(value, dict):
+            values[name], found = _fill(_sections()[name], value, f"{name}.")
+            problems += found
+        else:
+            try:
+                values[name] = msgspec.convert(value, fields[name].type)
+            except msgspec.ValidationError as error:
+                problems.append(Problem("bad-setting", f"`{inside}{name}` is {value!r}: {error}", where))
+    return (kind(**values) if not problems else kind()), problems
+
+
+def _unsafe(settings: Settings) -> Iterator[Problem]:
+    host = settings.server.host
+    if settings.open_to_all and host not in LOOPBACK:
+        yield Problem(
+            "auth-off-in-public",
+            f"auth is off and the server would listen on {host}",
+            f"{FILE}: server.auth",
+            "anybody who reaches the port could read people's data and write events",
+            'set auth = "keys" and create one with `winnow key create NAME`, or bind 127.0.0.1',
+        )
+
+
+def _toml(settings: Settings) -> str:
+    """Strings, numbers and lists of strings read the same in JSON and in TOML."""
+    data, basis = msgspec.to_builtins(settings), msgspec.to_builtins(Settings())
+    lines = [f"systems = {json.dumps(data['systems'])}"]
+    for section in _sections():
+        changed = {k: v for k, v in data[section].items() if v != basis[section][k]}
+        lines += [f"\n[{section}]", *(f"{k} = {json.dumps(v)}" for k, v in changed.items())] * bool(changed)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,71 @@
+"""Rows that did not pass: kept with the reason, listed, counted, mended and replayed."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from winnow.data.batch import Reject
+from winnow.data.database import Database
+
+_SCHEMA = {
+    "id": pl.Int64, "kind": pl.String, "name": pl.String, "received_at": pl.Int64, "code": pl.String,
+    "field": pl.String, "reason": pl.String, "fix": pl.String, "row": pl.String,
+}  # fmt: skip
+_INSERT = """INSERT OR IGNORE INTO quarantine (digest, kind, name, received_at, backfill, code, field, reason, fix, row)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+def put_aside(connection: sqlite3.Connection, rejects: Sequence[Reject], *, now: int) -> int:
+    """Writes refused rows inside a transaction; a row that is there already is not kept twice."""
+    rows = [(_digest(r), r.kind, r.name, now, r.backfill, r.code, r.field, r.reason, r.fix, r.row) for r in rejects]
+    connection.executemany(_INSERT, rows)
+    return len(rows)
+
+
+def _digest(reject: Reject) -> bytes:
+    return hashlib.sha256(f"{reject.kind}\0{reject.name}\0{reject.row}".encode("utf-8", "surrogatepass")).digest()
+
+
+class Quarantine:
+    """The rows set aside in a project's log file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def rows(self, *, limit: int = 1000, after: int = 0) -> pl.DataFrame:
+        """The rows in order of arrival: `id, kind, name, received_at, code, field, reason, fix, row` (JSON text).
+
+        Args:
+            limit: how many at most.
+            after: the `id` of the last row of the page before.
+        """
+        sql = f"SELECT {', '.join(_SCHEMA)} FROM quarantine WHERE id > ? ORDER BY id LIMIT ?"
+        with self._database.read() as connection:
+            rows = connection.execute(sql, (after, limit)).fetchall()
+        return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+
+    def counts(self) -> pl.DataFrame:
+        """How many rows of each `kind`, `name`, `code` and `field`, most frequent first."""
+        sql = "SELECT kind, name, code, field, count(*) FROM quarantine GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 2, 3, 4"
+        with self._database.read() as connection:
+            rows = connection.execute(sql).fetchall()
+        schema = {"kind": pl.String, "name": pl.String, "code": pl.String, "field": pl.String, "rows": pl.Int64}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def page(self, *, after: int, limit: int) -> list[tuple[int, str, str, bool, Any]]:
+        """Rows to try again: id, kind, name, whether from an import, and the row itself."""
+        sql = "SELECT id, kind, name, backfill, row FROM quarantine WHERE id > ? ORDER BY id LIMIT ?"
+        with self._database.read() as connection:
+            found = connection.execute(sql, (after, limit)).fetchall()
+        return [(i, kind, name, bool(backfill), json.loads(row)) for i, kind, name, backfill, row in found]
+
+    def drop(self, ids: Sequence[int]) -> int:
+        """Removes rows for good; returns how many there were."""
+        with self._database.write() as connection:
+            before = connection.total_changes
+            connection.executemany("DELETE FROM quarantine WHERE id = ?", [(i,) for i in ids])
+            return connection.total_changes - before

@@ -1,0 +1,102 @@
+"""Which keys an event counts under, and what it adds: the one reading of event columns that history and live share."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winnow.data.schema import Condition, Events, Kind, Path, Table
+from winnow.features.aggregate import FIXED_POINT
+from winnow.features.batch import Ints
+from winnow.features.state import NEVER, SET_WIDTH
+
+Columns = Mapping[str, NDArray[Any]]
+Lookup = Callable[[Table, str, Ints], NDArray[Any]]  # a table's column for the rows that each event refers to
+
+LARGEST = 1e9  # intake refuses larger numbers; here they would be cut, in history and live alike
+
+_TESTS: dict[str, Callable[[Any, float], Any]] = {
+    ">=": np.greater_equal, "<=": np.less_equal, ">": np.greater, "<": np.less, "==": np.equal,
+}  # fmt: skip
+
+
+def missing(kind: Kind) -> float | int:
+    """The value that stands for "not known" in a column of this kind."""
+    return {"number": np.nan, "time": NEVER}.get(kind.storage, -1)
+
+
+def fitted(values: NDArray[Any]) -> Ints:
+    """A multi-valued column cut or padded to SET_WIDTH values, int64 [n, SET_WIDTH]."""
+    wide = np.full((len(values), SET_WIDTH), -1, np.int64)
+    width = min(values.shape[1], SET_WIDTH)
+    wide[:, :width] = values[:, :width]
+    return wide
+
+
+def stored(columns: Columns, name: str, kind: Kind, size: int) -> NDArray[Any]:
+    """A column as it is held, all missing when the data does not carry it (it was declared later)."""
+    values = columns.get(name)
+    if kind.storage == "categories":
+        return fitted(np.empty((size, 0), np.int64) if values is None else values)
+    dtype = np.float64 if kind.storage == "number" else np.int64
+    return np.full(size, missing(kind), dtype) if values is None else np.asarray(values, dtype)
+
+
+def field(events: Events, columns: Columns, name: str) -> NDArray[Any]:
+    """A role or field of events."""
+    return stored(columns, name, events.columns[name], len(columns["seq"]))
+
+
+def passing(events: Events, columns: Columns, conditions: Iterable[Condition]) -> NDArray[np.bool_]:
+    """Which events pass all tests; a missing value passes none. bool [n]."""
+    passed = np.ones(len(columns["seq"]), bool)
+    for test in conditions:
+        values, kind = field(events, columns, test.field), events.columns[test.field]
+        passed &= _TESTS[test.op](values, test.value)
+        if kind.storage != "number":
+            passed &= values != missing(kind)
+    return passed
+
+
+def millionths(values: NDArray[Any]) -> Ints:
+    """Numbers in whole millionths, int64; a missing value adds nothing.
+
+    >>> millionths(np.array([1.5, np.nan])).tolist()
+    [1500000, 0]
+    """
+    if values.dtype.kind != "f":
+        return np.maximum(values, 0) * FIXED_POINT
+    known = np.nan_to_num(values, nan=0.0, posinf=LARGEST, neginf=-LARGEST)
+    return np.rint(np.clip(known, -LARGEST, LARGEST) * FIXED_POINT).astype(np.int64)
+
+
+def added(events: Events, columns: Columns, value: str | None) -> Ints | None:
+    """What each event adds to a sum; None for a count, where each adds one."""
+    return None if value is None else millionths(field(events, columns, value))
+
+
+def follow(events: Events, path: Path, columns: Columns, lookup: Lookup) -> Ints:
+    """The key of each event along a path from its role: int64 [n], or [n, SET_WIDTH] when multi-valued."""
+    rows: NDArray[Any] = field(events, columns, events.role(path.table))
+    for depth, column in enumerate(path.columns):
+        owner = Path(path.table, path.columns[:depth]).kind.table or path.table
+        rows = lookup(owner, column, rows)
+    return rows
+
+
+def exploded(keys: Sequence[Ints]) -> tuple[Ints, tuple[Ints, ...]]:
+    """Each event once under each of its keys.
+
+    Args:
+        keys: one or two int64 [n], or [n, m] when multi-valued.
+
+    Returns:
+        which event, int64 [e], in event order, and the keys, int64 [e] each; events with a missing key are left out.
+    """
+    if all(k.ndim == 1 for k in keys):
+        event = np.flatnonzero(np.logical_and.reduce([k >= 0 for k in keys]))
+        return event, tuple(k[event] for k in keys)
+    wide = np.broadcast_arrays(*(k if k.ndim == 2 else k[:, None] for k in keys))
+    event, place = np.nonzero(np.logical_and.reduce([k >= 0 for k in wide]))
+    return event, tuple(k[event, place] for k in wide)

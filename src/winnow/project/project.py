@@ -1,0 +1,217 @@
+"""`Project`: one object that wires settings, systems and stores together, behind the three faces of Winnow."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from winnow import systems as box
+from winnow.core.errors import Conflict, DeclarationError, NotFound, Problem, unknown
+from winnow.core.loading import load
+from winnow.core.settings import Settings
+from winnow.core.system import System
+from winnow.core.time import now_us
+from winnow.data.batch import Receipt
+from winnow.data.history import History
+from winnow.data.importers import Summary, importer
+from winnow.data.intake import Intake
+from winnow.data.log import SqliteLog
+from winnow.data.quarantine import Quarantine
+from winnow.data.schema import Events, Table
+from winnow.evaluation.report import Record
+from winnow.project import shared
+from winnow.releases.registry import Registry
+
+if TYPE_CHECKING:
+    from winnow.continual.gate import Verdict
+    from winnow.continual.run import Outcome
+    from winnow.serving.runtime import Runtime
+
+SYSTEMS = "systems"
+SETTINGS = "winnow.toml"
+
+
+class Project:
+    """A folder with its settings, systems and stores; what commands, HTTP and notebooks stand on.
+
+    Args:
+        folder: made by `Project.init`.
+
+    Raises:
+        NotFound: `no-project` when the folder holds none.
+    """
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+        if not (self.folder / SYSTEMS).is_dir():
+            fix = f"`winnow init {self.folder}` makes one; --project names another folder"
+            raise NotFound(Problem("no-project", f"{self.folder.resolve()} is not a project", fix=fix))
+
+    @classmethod
+    def init(cls, folder: Path | str, system: str = "video_recommendation") -> "Project":
+        """Make a project folder with one system from the box, to be edited.
+
+        Raises:
+            NotFound: `unknown-system`.
+            Conflict: `project-exists`.
+        """
+        folder, source = Path(folder), box.source(system)
+        if (folder / SYSTEMS / f"{system}.py").exists():
+            problem = Problem("project-exists", f"{folder} has `{system}` already", fix="choose another folder")
+            raise Conflict(problem)
+        (folder / SYSTEMS).mkdir(parents=True, exist_ok=True)
+        (folder / SYSTEMS / f"{system}.py").write_text(source)
+        Settings.write_default(folder / SETTINGS)
+        return cls(folder)
+
+    # What is declared
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Deployment settings: the TOML file, overridden by environment variables."""
+        return Settings.load(self.settings_file)
+
+    @property
+    def settings_file(self) -> Path:
+        return self.folder / SETTINGS
+
+    @property
+    def system_files(self) -> list[Path]:
+        return sorted((self.folder / SYSTEMS).glob("[!_]*.py"))
+
+    @cached_property
+    def systems(self) -> dict[str, System]:
+        """The systems of the project by name.
+
+        Raises:
+            DeclarationError: every mistake in every file that cannot be loaded.
+        """
+        loaded, problems = [], []
+        for path in self.system_files:
+            try:
+                loaded.append(load(path))
+            except DeclarationError as error:
+                problems += error.problems
+        if problems:
+            raise DeclarationError(*problems)
+        return {s.name: s for s in loaded}
+
+    def system(self, name: str) -> System:
+        """One system, checked.
+
+        Raises:
+            NotFound: `unknown-system`.
+            DeclarationError: every mistake in its file.
+        """
+        if name not in self.systems:
+            raise unknown("system", name, self.systems)
+        self.systems[name].check()
+        return self.systems[name]
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        return shared.tables(self.systems.values())
+
+    @cached_property
+    def events(self) -> dict[str, Events]:
+        return shared.events(self.systems.values())
+
+    # Stores
+
+    @cached_property
+    def log(self) -> SqliteLog:
+        """The event log."""
+        return SqliteLog(self.folder / "truth.db")
+
+    @cached_property
+    def intake(self) -> Intake:
+        """The one edge through which rows and events come in."""
+        return Intake(self.log, self.tables, self.events)
+
+    @cached_property
+    def history(self) -> History:
+        """Events and row versions as Delta tables, for training and analysis."""
+        return History(self.folder / "history", self.tables, self.events)
+
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        """Refused rows."""
+        return Quarantine(self.log.database)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Releases, pointers and live weights."""
+        return Registry(f"sqlite:///{self.folder / 'registry.db'}", self.folder / "releases")
+
+    # What people do
+
+    def import_data(self, name: str, path: Path | str, *, mapping: Path | None = None, progress: Any = None) -> Summary:
+        """Read a data set into the log.
+
+        Args:
+            name: of the importer.
+            path: folder or file.
+            mapping: TOML file for the importer `mapping`.
+            progress: called with (what, done, total).
+        """
+        return importer(name, Path(path), mapping=mapping).run(self.intake, progress=progress)
+
+    def replay_quarantine(self) -> Receipt:
+        """Check refused rows again; those that pass land."""
+        return self.quarantine.replay(self.intake)
+
+    def train(self, system: str, *, seed: int = 0, threads: int = 2, promote: bool = False, progress: Any = None) -> "Outcome":  # fmt: skip
+        """Train, evaluate and release the whole ladder; see `winnow.continual.run.train`."""
+        from winnow.continual import run
+
+        return run.train(self, self.system(system), seed=seed, threads=threads, promote=promote, progress=progress)
+
+    def evaluate(self, system: str, *, release: str | None = None, progress: Any = None) -> list[Record]:
+        """Score every rung of a release again on its held-out part."""
+        from winnow.continual import run
+
+        return run.evaluate(self, system, release=release, progress=progress)
+
+    def releases(self, system: str) -> list[dict[str, Any]]:
+        """The releases of a system, newest first, with what they are used for."""
+        pointers = self.registry.pointers(self.system(system).name)
+        return [
+            {"release": r.id, "serves": r.id == pointers.champion, "created_at": r.created_at, **r.manifest.metrics}
+            for r in self.registry.releases(system)
+        ]
+
+    def promote(self, system: str, release: str | None = None, *, force: bool = False) -> "Verdict":
+        """Let a release serve if the gate passes (or `force`)."""
+        from winnow.continual import run
+
+        return run.promote(self, system, release, force=force)
+
+    def rollback(self, system: str, *, why: str = "") -> str:
+        """Go back to the release that served before; returns its id."""
+        pointers = self.registry.rollback(self.system(system).name, at=now_us(), who="cli", why=why)
+        return str(pointers.champion)
+
+    @cached_property
+    def runtime(self) -> "Runtime":
+        """What answers rank requests, in this process."""
+        from winnow.serving.runtime import Runtime
+
+        return Runtime.open(self)
+
+    def rank(self, system: str, *, user: str, size: int | None = None, context: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:  # fmt: skip
+        """Rank items for a user, as the HTTP route does."""
+        return self.runtime.rank(system, {"user": user, "size": size, "context": dict(context or {}), **options})
+
+    def explain(self, system: str, *, user: str, size: int = 10, context: Mapping[str, Any] | None = None) -> dict[str, Any]:  # fmt: skip
+        """Rank and tell every stage and every reason."""
+        return self.rank(system, user=user, size=size, context=context, explain=True)
+
+    # Tables back as frames
+
+    def frame(self, name: str, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The events of a type, or the current rows of a table, with ids as their producers know them."""
+        self.history.sync(self.log)
+        found = self.history.decoded(name, self.log.ids)
+        return found.select(columns) if columns else found

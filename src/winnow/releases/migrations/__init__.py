@@ -1,0 +1,1 @@
+"""Steps that bring a registry database from any earlier version to the present one."""
