@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from winnow.core.errors import Problem
 from winnow.data.chunk import ChunkKind, Column
 
+MOST_PROBLEMS = 20  # told in one receipt
+
 
 @dataclass(frozen=True, eq=False)
 class Coded:
@@ -107,10 +109,17 @@ class Reject:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What one append writes: all of it or nothing."""
+    """What one append writes: all of it or nothing.
+
+    Args:
+        drafts: good rows.
+        rejects: rows for the quarantine.
+        settled: quarantine ids of rows that are among the drafts and leave the quarantine.
+    """
 
     drafts: Sequence[Draft] = ()
     rejects: Sequence[Reject] = ()
+    settled: Sequence[int] = ()
 
     def __len__(self) -> int:
         return sum(map(len, self.drafts))
@@ -140,5 +149,5 @@ class Receipt:
             self.duplicates + other.duplicates,
             self.quarantined + other.quarantined,
             self.refused + other.refused,
-            self.problems + other.problems,
+            (self.problems + other.problems)[:MOST_PROBLEMS],
         )

@@ -21,7 +21,7 @@ from winnow.data.batch import Batch, Coded, Draft, Receipt
 from winnow.data.chunk import Chunk, Column, decode, encode
 from winnow.data.database import Database
 from winnow.data.ids import IdMap, NewIds, to_json
-from winnow.data.quarantine import put_aside
+from winnow.data.quarantine import put_aside, take_out
 
 
 class EventLog(Protocol):
@@ -175,6 +175,7 @@ class _Append:
         for draft, seq in zip(kept, _numbered(kept, self._seq), strict=True):
             self._write_chunk(draft, seq, until)
         self._seq = until
+        take_out(self._connection, batch.settled)
         quarantined = put_aside(self._connection, batch.rejects, now=self._now)
         accepted = sum(map(len, kept))
         return Receipt(accepted, len(batch) - accepted, quarantined)

@@ -9,25 +9,35 @@ from typing import Any
 import polars as pl
 
 from winnow.data.batch import Reject
+from winnow.data.chunk import ChunkKind
 from winnow.data.database import Database
 
 _SCHEMA = {
     "id": pl.Int64, "kind": pl.String, "name": pl.String, "received_at": pl.Int64, "code": pl.String,
     "field": pl.String, "reason": pl.String, "fix": pl.String, "row": pl.String,
 }  # fmt: skip
-_INSERT = """INSERT OR IGNORE INTO quarantine (digest, kind, name, received_at, backfill, code, field, reason, fix, row)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_INSERT = """INSERT INTO quarantine (digest, kind, name, received_at, backfill, code, field, reason, fix, row)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE
+SET code = excluded.code, field = excluded.field, reason = excluded.reason, fix = excluded.fix"""
 
 
 def put_aside(connection: sqlite3.Connection, rejects: Sequence[Reject], *, now: int) -> int:
-    """Writes refused rows inside a transaction; a row that is there already is not kept twice."""
+    """Writes refused rows inside a transaction; a row that is there already gets the new reason."""
     rows = [(_digest(r), r.kind, r.name, now, r.backfill, r.code, r.field, r.reason, r.fix, r.row) for r in rejects]
     connection.executemany(_INSERT, rows)
     return len(rows)
 
 
+def take_out(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
+    """Removes rows inside a transaction."""
+    connection.executemany("DELETE FROM quarantine WHERE id = ?", [(i,) for i in ids])
+
+
 def _digest(reject: Reject) -> bytes:
-    return hashlib.sha256(f"{reject.kind}\0{reject.name}\0{reject.row}".encode("utf-8", "surrogatepass")).digest()
+    # An unknown event has no name yet, and must be recognised when it is checked again under its name.
+    return hashlib.sha256(
+        f"{reject.kind}\0{reject.name if reject.kind == 'row' else ''}\0{reject.row}".encode("utf-8", "surrogatepass")
+    ).digest()
 
 
 class Quarantine:
@@ -56,7 +66,7 @@ class Quarantine:
         schema = {"kind": pl.String, "name": pl.String, "code": pl.String, "field": pl.String, "rows": pl.Int64}
         return pl.DataFrame(rows, schema=schema, orient="row")
 
-    def page(self, *, after: int, limit: int) -> list[tuple[int, str, str, bool, Any]]:
+    def page(self, *, after: int, limit: int) -> list[tuple[int, ChunkKind, str, bool, Any]]:
         """Rows to try again: id, kind, name, whether from an import, and the row itself."""
         sql = "SELECT id, kind, name, backfill, row FROM quarantine WHERE id > ? ORDER BY id LIMIT ?"
         with self._database.read() as connection:
@@ -67,5 +77,5 @@ class Quarantine:
         """Removes rows for good; returns how many there were."""
         with self._database.write() as connection:
             before = connection.total_changes
-            connection.executemany("DELETE FROM quarantine WHERE id = ?", [(i,) for i in ids])
+            take_out(connection, ids)
             return connection.total_changes - before

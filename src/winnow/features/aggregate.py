@@ -9,7 +9,8 @@ from winnow.data.schema import Condition, Events, Path
 
 FIXED_POINT = 1_000_000  # sums are kept as whole millionths: exact, and the same in any order
 
-_HOPS_US = [to_us(timedelta(seconds=s)) for s in (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400)]  # fmt: skip
+_HOPS_S = (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400)
+_HOPS_US = [to_us(timedelta(seconds=s)) for s in _HOPS_S]
 _LEAST_BUCKETS = 24
 
 

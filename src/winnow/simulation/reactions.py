@@ -104,12 +104,12 @@ def examination(position: Rows, surface: Rows) -> Floats:
 
 def chances(e: Encounter) -> Chances:
     """The reaction model; bait earns clicks and costs satisfaction."""
-    taste = 3.4 * e.match + 0.45 * e.style
+    taste = 2.8 * e.match + 0.4 * e.style
     fit = 0.35 * e.patience * e.length
     pleased = taste + 0.9 * e.quality - 0.8 * e.bait
     watched = expit(-1.5 + 0.7 * pleased + fit - 0.7 * e.length)
     return Chances(
-        click=expit(-3.5 + taste + 0.5 * e.quality + 0.6 * e.bait + 0.6 * e.fresh + fit),
+        click=expit(-2.9 + taste + 0.5 * e.quality + 0.6 * e.bait + 0.6 * e.fresh + fit),
         watched=watched,
         long=1.0 - betainc(watched * SPREAD, (1.0 - watched) * SPREAD, LONG),
         like=expit(-4.4 + 1.0 * pleased + 0.6 * e.warmth),

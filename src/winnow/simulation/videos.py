@@ -49,8 +49,8 @@ class Videos:
         return len(self.ids)
 
     def kind(self, video: int) -> str:
-        """`short` (up to a minute), `clip` (up to ten) or `feature`."""
-        return _KINDS[int(np.digitize(self.duration_s[video], [60, 600]))]
+        """`short` (up to a minute), `clip` (up to six) or `feature`."""
+        return _KINDS[int(np.digitize(self.duration_s[video], [60, 360]))]
 
     def tags(self, video: int) -> list[str]:
         """The topics' names, main topic first."""
@@ -100,7 +100,7 @@ def make_videos(count: int, later: int, topics: int, *, first_at: int, last_at: 
         styles=rng.standard_normal((channels, STYLES)),
         quality=0.6 * rng.standard_normal(channels)[channel] + 0.8 * rng.standard_normal(total),
         bait=bait,
-        duration_s=np.clip(np.round(rng.lognormal(4.9, 0.9, total)), 12, 1500),
+        duration_s=np.clip(np.round(rng.lognormal(4.8, 0.8, total)), 12, 900),
         uploaded_at=np.concatenate([uploaded, np.full(later, NOT_YET)]),
         available=rng.random(total) < 0.98,
     )

@@ -1,0 +1,128 @@
+"""Filters drop candidates that this person should not get now. They fail open, and the reply says so."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from winnow.core.candidates import Candidates, Ints, Mask
+from winnow.core.declare import Declared
+from winnow.core.errors import Problem
+from winnow.core.time import to_us
+from winnow.data.schema import Events, Path
+from winnow.features.aggregate import Aggregate
+from winnow.features.state import NEVER
+from winnow.serving.kit import Kit
+from winnow.serving.query import NO_ROWS, Query
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter(Declared):
+    """One reason to drop candidates."""
+
+    @property
+    def name(self) -> str:
+        """How traces call it."""
+        return type(self).__name__
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """The live state that it needs kept."""
+        return ()
+
+    def known(self, query: Query, kit: Kit) -> Ints:
+        """Rows that it would drop whoever proposed them, as far as the user alone tells."""
+        return NO_ROWS
+
+    def keep(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
+        """Which candidates pass, bool [N]."""
+        raise NotImplementedError
+
+
+def last_of(events: Events, last: int) -> Aggregate:
+    """The last items of such events per acting row: what the last role was, by the first."""
+    acting, item = next(iter(events.refs)), list(events.refs)[-1]
+    return Aggregate("recent", events, (Path(events.refs[acting]),), item, (), k=last)
+
+
+@dataclass(frozen=True)
+class Seen(Filter):
+    """Drops the items of the user's last such events.
+
+    Args:
+        of: the events; impressions, as a rule.
+        last: how many are remembered.
+    """
+
+    of: Events
+    last: int = field(kw_only=True, default=500)
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        return (last_of(self.of, self.last),)
+
+    def known(self, query: Query, kit: Kit) -> Ints:
+        return kit.recent(self.aggregates()[0], query)
+
+    def keep(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
+        return ~np.isin(candidates.rows, self.known(query, kit))
+
+
+@dataclass(frozen=True)
+class Hidden(Filter):
+    """Drops whatever shares a column's value with an item on which the user did such an event.
+
+    `Hidden(hide, by=video.author)`: who hid one video sees no more of its author.
+
+    Args:
+        of: the events.
+        by: the column; the item table itself for the item alone.
+        last: how many events are remembered.
+    """
+
+    of: Events
+    by: Path = field(kw_only=True)
+    last: int = field(kw_only=True, default=100)
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        return (last_of(self.of, self.last),)
+
+    def keep(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
+        disliked = kit.recent(self.aggregates()[0], query)
+        if not len(disliked):
+            return np.ones(len(candidates), bool)
+        values = kit.view(query, disliked).path(self.by)
+        hit = np.isin(kit.view(query, candidates.rows).path(self.by), values[values >= 0])
+        return ~(hit if hit.ndim == 1 else hit.any(axis=1))
+
+
+@dataclass(frozen=True)
+class OlderThan(Filter):
+    """Drops items whose time column lies further back than this; an unknown time passes.
+
+    Args:
+        age: the oldest that passes.
+        of: the time column.
+    """
+
+    age: timedelta
+    of: Path = field(kw_only=True)
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        if self.of.kind.storage != "time":
+            yield Problem("bad-column", f"`{self.of}` is {self.of.kind.storage}", self.where, fix="use a time column")
+
+    def keep(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
+        since = kit.view(query, candidates.rows).path(self.of)
+        return (since == NEVER) | (since >= query.at - to_us(self.age))
+
+
+@dataclass(frozen=True)
+class Asked(Filter):
+    """Drops what the request itself rules out: its `exclude` and its `filter`."""
+
+    def keep(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
+        return query.wants(candidates.rows)
+
+
+ASKED = Asked()

@@ -1,0 +1,78 @@
+"""The value model: what predictions are worth, in one number."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from winnow.core.candidates import Candidates, Doubles, Floats
+from winnow.core.declare import Declared
+from winnow.core.errors import InputError, Problem, did_you_mean
+from winnow.serving.query import Query, within
+
+
+@dataclass(frozen=True, init=False)
+class Weighted(Declared):
+    """Value of a candidate: the sum over heads of weight x prediction.
+
+    `Weighted(click=1, hide=-40)`: keywords are heads of the labels. Weights edited while the service runs (the live
+    config of the system) take the place of these.
+
+    Args:
+        weights: head → weight.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    def __init__(self, **weights: float):
+        super().__init__()
+        object.__setattr__(self, "weights", weights)
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        yield from weight_problems(self.weights, system.labels.heads, where=self.where)
+
+    def combine(self, heads: Floats, names: tuple[str, ...], weights: Mapping[str, float]) -> Doubles:
+        """The value of N candidates, float64 [N].
+
+        Args:
+            heads: predictions, float32 [N, H].
+            names: the H heads. When none of them has a weight the first one is the value: a heuristic gives a score
+                that only orders.
+            weights: head → weight.
+        """
+        row = np.array([weights.get(name, 0.0) for name in names])
+        return heads.astype(np.float64) @ row if row.any() else heads[:, 0].astype(np.float64)
+
+
+def weight_problems(weights: Mapping[str, float], heads: Iterable[str], *, where: str = "") -> Iterator[Problem]:
+    """What is wrong with a set of weights: heads that nothing predicts, weights that are no numbers."""
+    heads = list(heads)
+    for head, weight in weights.items():
+        if head not in heads:
+            why = "a prediction that does not exist would count as zero for ever"
+            fix = did_you_mean(head, heads)
+            yield Problem("unpredicted-head", f"weight for `{head}`, which no model predicts", where or head, why, fix)
+        elif not np.isfinite(weight):
+            yield Problem("weight-not-finite", f"the weight of `{head}` is {weight}", where or head)
+    if not any(weights.values()):
+        yield Problem("no-weights", "no head has a weight other than 0", where, "all items would be worth the same")
+
+
+def check_weights(weights: Mapping[str, float], heads: Iterable[str]) -> None:
+    """Raises every problem of weights that somebody wants to make live.
+
+    Raises:
+        InputError: `unpredicted-head`, `weight-not-finite`, `no-weights`.
+    """
+    if found := list(weight_problems(weights, heads)):
+        raise InputError(*found)
+
+
+def boosted(candidates: Candidates, query: Query) -> Doubles:
+    """Values after the request's boosts, float64 [N]; a factor moves negative values the same way as positive ones."""
+    value = candidates.value
+    for boost in query.boosts:
+        gain = np.abs(value) * (boost.factor - 1)
+        value = np.where(within(boost.items, candidates.rows), value + gain, value)
+    return value
