@@ -152,3 +152,22 @@ def test_a_folder_that_does_not_exist_is_a_clear_error(tmp_path):
     with pytest.raises(Unavailable) as error:
         Registry(f"sqlite:///{tmp_path}/none/meta.db", tmp_path)
     assert error.value.code == "registry-unreachable"
+
+
+def test_a_file_that_is_no_database_is_a_clear_error(tmp_path):
+    (tmp_path / "meta.db").write_bytes(b"not a database at all, but long enough to be looked at" * 100)
+    with pytest.raises(Unavailable, match="not a database") as error:
+        Registry(f"sqlite:///{tmp_path}/meta.db", tmp_path)
+    assert error.value.code == "registry-unreachable"
+
+
+def test_a_full_disk_is_a_clear_error_and_changes_nothing(tmp_path):
+    registry = Registry(f"sqlite:///{tmp_path}/meta.db", tmp_path)
+    registry.set_weights("feed", {"click": 1.0}, at=1, who="ada")
+    with registry._store.read() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(Unavailable, match="disk is full"):
+        registry.set_weights("feed", {f"head{i}": 1.0 for i in range(5_000)}, at=2, who="ada")
+    assert registry.pointers("feed").weights_version == 1
+    registry.close()

@@ -8,7 +8,12 @@ from cyclopts import App, Parameter
 if TYPE_CHECKING:
     from winnow.project import Project
 
-app = App(name="winnow", help="One engine for search, recommendation, ads, feeds and moderation.", version_flags=["--version"], help_format="plaintext")
+app = App(
+    name="winnow",
+    help="One engine for search, recommendation, ads, feeds and moderation.",
+    version_flags=["--version"],
+    help_format="plaintext",
+)
 
 ProjectFolder = Annotated[Path, Parameter(name=["--project", "-p"], help="Folder of the project.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document instead of tables.")]
@@ -266,4 +271,3 @@ def demo(
     from winnow.cli.demonstration import run
 
     run(folder, port=port, serve=serve, people=people, videos=videos)
-

@@ -29,7 +29,9 @@ class Check:
     def text(self) -> str:
         mark = "[red]✗[/]" if self.worse else "[green]✓[/]"
         verdict = "better" if self.better else "worse" if self.worse else "no difference beyond chance"
-        return f"{mark} {self.head} {self.metric} {self.difference:+.4f} ({self.low:+.4f} to {self.high:+.4f}): {verdict}"
+        return (
+            f"{mark} {self.head} {self.metric} {self.difference:+.4f} ({self.low:+.4f} to {self.high:+.4f}): {verdict}"
+        )
 
 
 @dataclass(frozen=True)
@@ -96,5 +98,3 @@ def _check(record: Record, wish: str) -> Check:
     sign = _SIGN.get(direction(record["metric"]), 1.0)
     better, worse = (high < 0, low > 0) if sign > 0 else (low > 0, high < 0)
     return Check(record["metric"], record["head"], wish, value, low, high, better, worse)
-
-

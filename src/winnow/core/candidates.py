@@ -1,7 +1,7 @@
 """Candidates of one request as columns: N candidates, S sources, H heads. Never an object per candidate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -58,6 +58,10 @@ class Candidates:
     def take(self, chosen: Ints | Mask | slice) -> Self:
         """The chosen candidates, in that order."""
         return type(self)(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
+
+    def by(self, score: Doubles) -> Self:
+        """In the order of a score, highest first; equal ones keep their order."""
+        return replace(self, order_score=score).take(np.argsort(-score, kind="stable"))
 
 
 def merge(proposals: Sequence[tuple[Ints, Floats] | None], *, limit: int) -> Candidates:

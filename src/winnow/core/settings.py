@@ -1,18 +1,17 @@
 """Settings of a deployment: `winnow.toml` in the project's folder, overridden by `WINNOW_*` environment variables.
 
-    systems = ["video_recommendation"]      # shipped systems by name, own ones as "systems/mine.py"
-
     [server]
     port = 8000
 
-`WINNOW_SERVER_PORT=9000` overrides `[server] port`, `WINNOW_SYSTEMS=a,b` the list.
+`WINNOW_SERVER_PORT=9000` overrides `[server] port`.
 """
 
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +22,7 @@ FILE = "winnow.toml"
 PREFIX = "WINNOW_"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
+S = TypeVar("S", bound=msgspec.Struct)
 Positive = Annotated[float, Meta(gt=0)]
 Whole = Annotated[int, Meta(ge=1)]
 
@@ -71,12 +71,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one project.
 
     Args:
-        systems: shipped systems by name, a team's own as paths to their files.
         server: how the service listens.
         ingest: how the log becomes live state.
     """
 
-    systems: tuple[str, ...] = ()
     server: Server = Server()
     ingest: Ingest = Ingest()
 
@@ -85,32 +83,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Whether requests need no key."""
         return self.server.auth == "off"
 
+    @classmethod
+    def load(cls, path: Path | str, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings in a file; a missing file means the defaults.
 
-def load(folder: Path | str, environ: Mapping[str, str]) -> Settings:
-    """The settings of a project's folder; a missing file means the defaults.
+        Args:
+            path: the project's `winnow.toml`.
+            environ: the environment variables.
 
-    Args:
-        folder: the project's folder.
-        environ: the environment variables (`os.environ`).
+        Raises:
+            InputError: with every mistake found: `bad-settings-file`, `unknown-setting`, `bad-setting`,
+                `auth-off-in-public`.
+        """
+        data = _file(Path(path))
+        problems = list(_override(data, environ))
+        settings, found = _fill(cls, data, "")
+        problems += found or _unsafe(settings)
+        if problems:
+            raise InputError(*problems)
+        return settings
 
-    Raises:
-        InputError: with every mistake found: `bad-settings-file`, `unknown-setting`, `bad-setting`,
-            `auth-off-in-public`.
-    """
-    data = _file(Path(folder) / FILE)
-    problems = list(_override(data, environ))
-    settings, found = _fill(Settings, data, "")
-    problems += found
-    if not problems:
-        problems = list(_unsafe(settings))
-    if problems:
-        raise InputError(*problems)
-    return settings  # type: ignore[no-any-return]
-
-
-def save(folder: Path | str, settings: Settings) -> None:
-    """Writes `winnow.toml` with what differs from the defaults, for `winnow init`."""
-    (Path(folder) / FILE).write_text(_toml(settings), encoding="utf-8")
+    @staticmethod
+    def write_default(path: Path | str) -> None:
+        """Writes a file that names every setting with its default, for `winnow init`."""
+        Path(path).write_text(_toml(Settings()), encoding="utf-8")
 
 
 def _file(path: Path) -> dict[str, Any]:
@@ -119,13 +115,13 @@ def _file(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(Problem("bad-settings-file", str(error), path.name, fix="see the settings reference")) from error
+        raise InputError(
+            Problem("bad-settings-file", str(error), path.name, fix="see the settings reference")
+        ) from error
 
 
 def _override(data: dict[str, Any], environ: Mapping[str, str]) -> Iterator[Problem]:
     """Puts the variables of the settings into the data; other `WINNOW_` names belong to other parts."""
-    if text := environ.get(PREFIX + "SYSTEMS"):
-        data["systems"] = [part.strip() for part in text.split(",") if part.strip()]
     for section, kind in _sections().items():
         start = f"{PREFIX}{section.upper()}_"
         for name in sorted(n for n in environ if n.startswith(start)):
@@ -150,7 +146,7 @@ def _sections() -> dict[str, type[msgspec.Struct]]:
     return {"server": Server, "ingest": Ingest}
 
 
-def _fill(kind: type[msgspec.Struct], data: Mapping[str, Any], inside: str) -> tuple[Any, list[Problem]]:
+def _fill(kind: type[S], data: Mapping[str, Any], inside: str) -> tuple[S, list[Problem]]:
     """A struct from data, and every mistake in it: one bad setting does not hide the next."""
     problems, values = [], {}
     fields = {f.name: f for f in msgspec.structs.fields(kind)}
@@ -170,23 +166,19 @@ def _fill(kind: type[msgspec.Struct], data: Mapping[str, Any], inside: str) -> t
     return (kind(**values) if not problems else kind()), problems
 
 
-def _unsafe(settings: Settings) -> Iterator[Problem]:
+def _unsafe(settings: Settings) -> list[Problem]:
     host = settings.server.host
-    if settings.open_to_all and host not in LOOPBACK:
-        yield Problem(
-            "auth-off-in-public",
-            f"auth is off and the server would listen on {host}",
-            f"{FILE}: server.auth",
-            "anybody who reaches the port could read people's data and write events",
-            'set auth = "keys" and create one with `winnow key create NAME`, or bind 127.0.0.1',
-        )
+    if not settings.open_to_all or host in LOOPBACK:
+        return []
+    why = "anybody who reaches the port could read people's data and write events"
+    fix = 'set auth = "keys" and create one with `winnow key create NAME`, or bind 127.0.0.1'
+    what = f"auth is off and the server would listen on {host}"
+    return [Problem("auth-off-in-public", what, f"{FILE}: server.auth", why, fix)]
 
 
 def _toml(settings: Settings) -> str:
-    """Strings, numbers and lists of strings read the same in JSON and in TOML."""
-    data, basis = msgspec.to_builtins(settings), msgspec.to_builtins(Settings())
-    lines = [f"systems = {json.dumps(data['systems'])}"]
-    for section in _sections():
-        changed = {k: v for k, v in data[section].items() if v != basis[section][k]}
-        lines += [f"\n[{section}]", *(f"{k} = {json.dumps(v)}" for k, v in changed.items())] * bool(changed)
+    """Text and numbers read the same in JSON and in TOML; a line left out means its default."""
+    lines = ["# Every setting with its default. WINNOW_SERVER_PORT=9000 in the environment overrides `port`."]
+    for section, values in msgspec.to_builtins(settings).items():
+        lines += ["", f"[{section}]", *(f"# {name} = {json.dumps(value)}" for name, value in values.items())]
     return "\n".join(lines) + "\n"

@@ -46,7 +46,7 @@ class Draft:
         order: place of each row in the batch as it was sent, int64 [n], ascending.
         at: own time of each row, int64 [n], microseconds UTC.
         columns: as in `Chunk`, ids still as `Coded`; without `seq`, `at`, `known_at` and `event_id`.
-        event_id: n ids; None for tables.
+        event_id: n ids, of which the log takes each once; for tables only for dated rows of an import, else None.
         backfill: whether the log pretends to have learned each row at its own time (`known_at` = `at`).
     """
 

@@ -113,6 +113,8 @@ def _parse_fault(name: str, code: str, rows: Mask, kind: Kind) -> Fault:
 
 
 def _absent(spec: Spec, name: str, column: Parsed, broken: Mask) -> Iterator[Fault]:
+    if None not in column.values:
+        return
     rows = np.array([v is None for v in column.values], dtype=bool) & ~broken
     if rows.any():
         code = "missing-key" if spec.kind == "row" else "missing-ref"
@@ -135,10 +137,15 @@ def _too_late(name: str, rows: Mask) -> list[Fault]:
     return [Fault(name, "future-time", rows, reason, fix)]
 
 
+def names(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Every name that some row has."""
+    found: set[str] = set()
+    return found.union(*rows)
+
+
 def unknown_fields(spec: Spec, rows: Sequence[Mapping[str, Any]]) -> list[Fault]:
     """One fault for every name that the type does not have."""
-    allowed = spec.columns.keys() | ({"type"} if spec.kind == "event" else set())
-    odd = {name for row in rows if not row.keys() <= allowed for name in row.keys() - allowed}
+    odd = names(rows) - spec.columns.keys() - ({"type"} if spec.kind == "event" else set())
     return [
         Fault(
             str(name), "unknown-field", np.array([name in row for row in rows], dtype=bool),

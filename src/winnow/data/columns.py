@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from winnow.core.time import parse_time
+from winnow.core.time import MICROS, parse_time
 from winnow.data.chunk import NO_TIME
 from winnow.data.schema import Storage
 
@@ -18,6 +18,7 @@ Mask = NDArray[np.bool_]
 Raw = list[Any] | pl.Series
 LONGEST_ID = 512  # characters
 _FARTHEST = 1 << 62  # microseconds either side of 1970
+_SECONDS_BELOW, _MILLIS_BELOW = 25_000_000_000, 10_000_000_000_000  # as `parse_time` tells units apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ class Parsed:
 
     def only(self, keep: Mask) -> Any:
         """The values of the chosen rows."""
+        if keep.all():
+            return self.values
         if isinstance(self.values, list):
             return [self.values[i] for i in np.flatnonzero(keep).tolist()]
         return self.values[keep]
@@ -110,6 +113,10 @@ def _moment(value: Any) -> int:
 
 
 def _times(values: list[Any]) -> Parsed:
+    if set(map(type, values)) == {int} and max(map(abs, values)) < _FARTHEST:
+        array = np.array(values, dtype=np.int64)
+        scale = np.select([np.abs(array) < _SECONDS_BELOW, np.abs(array) < _MILLIS_BELOW], [MICROS, 1000], 1)
+        return Parsed(array * scale)
     moments, bad = _each(values, _moment)
     return Parsed(np.array([NO_TIME if m is None else m for m in moments], dtype=np.int64), _found(bad_time=bad))
 
@@ -132,7 +139,24 @@ def _text(value: Any) -> str:
     return value
 
 
+def _plain_texts(values: list[Any]) -> bool:
+    """Whether all are strings or None, and valid; a few calls for the whole column."""
+    if not set(map(type, values)) <= {str, type(None)}:
+        return False
+    return _encodes("".join(filter(None, values)))
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _texts(values: list[Any]) -> Parsed:
+    if _plain_texts(values):
+        return Parsed(values)
     texts, wrong = _each(values, _text)
     return Parsed(texts, _found(wrong_type=wrong))
 
@@ -147,6 +171,8 @@ def _id(value: Any) -> str | None:
 
 
 def _ids(values: list[Any]) -> Parsed:
+    if _plain_texts(values):
+        return _short_enough([i or None for i in values] if "" in values else values, None)
     ids, wrong = _each(values, _id)
     return _short_enough(ids, wrong)
 

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS quarantine (
 _PRAGMAS = """
 PRAGMA synchronous = FULL;
 PRAGMA cache_size = -65536;
-PRAGMA wal_autocheckpoint = 4000;
+PRAGMA wal_autocheckpoint = 8000;
 PRAGMA journal_size_limit = 67108864;
 """
 

@@ -133,8 +133,9 @@ def _size(connection: sqlite3.Connection, domain: str) -> int:
 
 
 def _insert(connection: sqlite3.Connection, domain: str, ids: Sequence[str]) -> dict[str, int]:
-    pairs = dict(zip(ids, range(start := _size(connection, domain), start + len(ids)), strict=True))
+    start = _size(connection, domain)
+    pairs = {i: row for row, i in enumerate(ids, start)}
     # In the order of the index rather than of the rows: large imports stay within few pages.
-    rows = [(domain, i, pairs[i]) for i in sorted(ids)]
-    connection.executemany("INSERT INTO domain VALUES (?, ?, ?)", rows)
+    sql = "INSERT INTO domain SELECT ?, value, ? + key FROM json_each(?) ORDER BY value"
+    connection.execute(sql, (domain, start, to_json(ids)))
     return pairs

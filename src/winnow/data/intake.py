@@ -9,7 +9,7 @@ clears all of them and marks the row as gone until it is sent again. Later rows 
 down, between batches those that the log learned later.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,8 @@ from winnow.data import spec as specs
 from winnow.data.batch import MOST_PROBLEMS, Batch, Receipt
 from winnow.data.chunk import ChunkKind
 from winnow.data.log import EventLog
-from winnow.data.schema import Events, Table
+from winnow.data.quarantine import Row as QuarantinedRow
+from winnow.data.schema import Events, Kind, Table
 from winnow.data.spec import Spec
 from winnow.data.staging import Staged, Stager
 
@@ -95,7 +96,12 @@ class Intake:
             receipt += self._append(self._stager(backfill).frame(spec, part))
         return receipt
 
-    def replay(self, quarantined: Iterable[tuple[int, ChunkKind, str, bool, Any]]) -> Receipt:
+    def kinds(self, name: str) -> Mapping[str, Kind]:
+        """What a row of an event type or table may carry: column → kind; empty when neither has this name."""
+        spec = self._events.get(name) or self._tables.get(name)
+        return spec.columns if spec else {}
+
+    def replay(self, quarantined: Sequence[QuarantinedRow]) -> Receipt:
         """Checks quarantined rows again; those that pass now land and leave the quarantine, in one transaction.
 
         Args:
@@ -141,7 +147,7 @@ def _check_columns(spec: Spec, columns: Sequence[str]) -> None:
 
 
 def _by_source(
-    quarantined: Iterable[tuple[int, ChunkKind, str, bool, Any]],
+    quarantined: Sequence[QuarantinedRow],
 ) -> dict[tuple[ChunkKind, str, bool], list[tuple[int, Any]]]:
     groups: dict[tuple[ChunkKind, str, bool], list[tuple[int, Any]]] = {}
     for i, kind, name, backfill, row in quarantined:

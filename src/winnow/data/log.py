@@ -8,6 +8,7 @@ are taken to have been known at their own time.
 
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -71,7 +72,7 @@ class SqliteLog:
         self.database = Database(path, busy_s=busy_s)
         self._ids = IdMap(self.database)
         self._clock = clock
-        self._waiting: list[_Ticket] = []
+        self._waiting: deque[_Ticket] = deque()
         self._turn = threading.Lock()
 
     @property
@@ -88,7 +89,17 @@ class SqliteLog:
         return ticket.result()
 
     def _commit_waiting(self) -> None:
-        tickets, self._waiting = self._waiting, []
+        tickets = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        self._commit(tickets)
+        if (
+            len(tickets) > 1
+            and isinstance(tickets[0].error, Exception)
+            and not isinstance(tickets[0].error, WinnowError)
+        ):
+            for ticket in tickets:  # one batch is broken: the others must not suffer for it
+                self._commit([ticket])
+
+    def _commit(self, tickets: Sequence["_Ticket"]) -> None:
         fresh = NewIds(self._ids)
         try:
             with self.database.write() as connection:
@@ -97,13 +108,13 @@ class SqliteLog:
                 append.close()
         except BaseException as error:
             for ticket in tickets:
-                ticket.fail(error)
+                ticket.error = error
             if not isinstance(error, Exception):
                 raise
         else:
             fresh.keep()
             for ticket, receipt in zip(tickets, receipts, strict=True):
-                ticket.receipt = receipt
+                ticket.receipt, ticket.error = receipt, None
 
     def read(self, after_seq: int = 0, limit: int = 100_000) -> list[Chunk]:
         sql = "SELECT until_seq, kind, name, rows, body FROM chunk WHERE first_seq > ? ORDER BY first_seq"
@@ -141,20 +152,19 @@ class _Ticket:
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.receipt: Receipt | None = None
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
 
     @property
     def done(self) -> bool:
-        return self.receipt is not None or self._error is not None
-
-    def fail(self, error: BaseException) -> None:
-        self._error = error
+        return self.receipt is not None or self.error is not None
 
     def result(self) -> Receipt:
-        if isinstance(self._error, WinnowError):
-            raise type(self._error)(*self._error.problems) from self._error  # its own copy for each thread
-        if self._error is not None or self.receipt is None:
-            raise RuntimeError("the append that this one was part of broke off") from self._error
+        if isinstance(self.error, WinnowError):
+            raise type(self.error)(*self.error.problems) from self.error  # its own copy for each thread
+        if isinstance(self.error, Exception):
+            raise self.error
+        if self.receipt is None:
+            raise RuntimeError("the append that this one was part of was interrupted") from self.error
         return self.receipt
 
 
@@ -189,7 +199,7 @@ class _Append:
         self._live |= not draft.backfill
         known_at = draft.at if draft.backfill else np.full(len(draft), self._known_at)
         columns: dict[str, Column] = {"seq": seq, "at": np.minimum(draft.at, known_at), "known_at": known_at}
-        if draft.event_id is not None:
+        if draft.kind == "event" and draft.event_id is not None:
             columns["event_id"] = list(draft.event_id)
         columns |= {name: self._numbered(column) for name, column in draft.columns.items()}
         row = (int(seq[0]), until, draft.kind, draft.name, len(draft), int(known_at.max()), encode(columns))
@@ -226,18 +236,18 @@ def _claim(connection: sqlite3.Connection, ids: list[str]) -> set[str]:
     """Enters event ids; returns those that were there before."""
     if not ids:
         return set()
+    # One statement for all ids: every statement gives up the interpreter lock, which waiting threads then hold.
+    insert = "INSERT OR IGNORE INTO event_id SELECT value FROM json_each(?)"
     connection.execute("SAVEPOINT claim")
     before = connection.total_changes
-    connection.executemany("INSERT OR IGNORE INTO event_id VALUES (?)", [(i,) for i in ids])
+    connection.execute(insert, (to_json(ids),))
     old: set[str] = set()
     if connection.total_changes - before < len(ids):
-        # Resent events are rare, so it is first tried as if there were none; one insert is half the cost of a look-up.
+        # Resent events are rare, so it is first tried as if there were none: that saves a look-up of every id.
         connection.execute("ROLLBACK TO claim")
-        found = connection.execute(
-            "SELECT id FROM event_id WHERE id IN (SELECT value FROM json_each(?))", (to_json(ids),)
-        )
-        old = {i for (i,) in found}
-        connection.executemany("INSERT INTO event_id VALUES (?)", [(i,) for i in ids if i not in old])
+        find = "SELECT id FROM event_id WHERE id IN (SELECT value FROM json_each(?))"
+        old = {i for (i,) in connection.execute(find, (to_json(ids),))}
+        connection.execute(insert, (to_json([i for i in ids if i not in old]),))
     connection.execute("RELEASE claim")
     return old
 

@@ -35,12 +35,12 @@ class Resamples:
 
     Args:
         user: which of the U users each row belongs to, int64 [N].
-        draws: how often each user was drawn, uint16 [B, U].
+        draws: how often each user was drawn, uint8 [B, U].
         weight: the rows' own weight, float64 [N].
     """
 
     user: Ints
-    draws: NDArray[np.uint16]
+    draws: NDArray[np.uint8]
     weight: Floats
 
     @classmethod
@@ -50,7 +50,7 @@ class Resamples:
         """Draws for the rows of `users` (user row numbers, int64 [N]); equal seeds give equal draws."""
         distinct, codes = np.unique(users, return_inverse=True)
         n, rng = len(distinct), np.random.default_rng(seed)
-        draws = np.empty((resamples, n), np.uint16)
+        draws = np.empty((resamples, n), np.uint8)
         for b in range(resamples if n else 0):
             draws[b] = np.bincount(rng.integers(n, size=n), minlength=n)
         own = np.ones(len(users)) if weight is None else np.asarray(weight, np.float64)
@@ -74,8 +74,9 @@ class Resamples:
         w, users = self.weight * known, self.draws.shape[1]
         total = np.bincount(self.user, w * np.where(known, values, 0), minlength=users)
         mass = np.bincount(self.user, w, minlength=users)
-        top = np.append(total.sum(), self.draws @ total)
-        below = np.append(mass.sum(), self.draws @ mass)
+        # One draw at a time: a product of the whole matrix would first copy it as float64.
+        top = np.array([total.sum(), *(draw @ total for draw in self.draws)])
+        below = np.array([mass.sum(), *(draw @ mass for draw in self.draws)])
         out: Floats = np.full(len(top), np.nan)
         np.divide(top, below, out=out, where=below > 0)
         return out

@@ -1,1 +1,1 @@
-"""experiments layer."""
+"""Who sees which arm, and what the arms did."""

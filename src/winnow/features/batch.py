@@ -4,6 +4,7 @@ Shapes: N rows (candidates of one request, or training rows), F numeric features
 multi-valued category. A leading 1 instead of N means "the same for every row" (what depends on the user alone).
 """
 
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -65,6 +66,16 @@ class FeatureBatch:
                 for k, s in self.sequences.items()
             },
             training_only={k: v[rows] for k, v in self.training_only.items()},
+        )
+
+    def only(self, names: Container[str]) -> "FeatureBatch":
+        """The chosen features; what is known in training only goes."""
+        kept = [i for i, name in enumerate(self.numeric_names) if name in names]
+        return FeatureBatch(
+            self.numeric[:, kept],
+            tuple(self.numeric_names[i] for i in kept),
+            {k: v for k, v in self.categorical.items() if k in names},
+            {k: v for k, v in self.sequences.items() if k in names},
         )
 
     def column(self, name: str) -> Floats:

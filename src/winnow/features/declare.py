@@ -4,7 +4,7 @@ Names are mechanical: `<subject>_<what>_<window>`. Adding a feature type is addi
 subclass); subclassing registers it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from winnow.core.errors import Problem
 from winnow.core.time import FOREVER, MICROS, minutes, short
 from winnow.data.schema import Condition, EventField, Events, Path, Table
 from winnow.features.aggregate import FIXED_POINT, Aggregate
-from winnow.features.batch import Recent
+from winnow.features.batch import Ints, Recent
 from winnow.features.state import NEVER
 from winnow.features.view import View
 
@@ -25,6 +25,7 @@ Key = Table | Path
 By = Key | tuple[Key, Key]
 Windows = timedelta | Sequence[timedelta]
 Values = NDArray[Any]
+Conditions = Condition | tuple[Condition, ...]
 DAY_US = 86_400 * MICROS
 
 
@@ -243,14 +244,14 @@ class Count(Windowed):
     """How many such events."""
 
     of: Events
-    conditions: tuple[Condition, ...] = ()
+    conditions: Conditions = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         return self._names(f"{_what(self.of, self.conditions)}_count")
 
     def aggregates(self) -> tuple[Aggregate, ...]:
-        return tuple(Aggregate("sum", self.of, self.paths, None, self.conditions, w) for w in self.windows)
+        return tuple(Aggregate("sum", self.of, self.paths, None, as_tests(self.conditions), w) for w in self.windows)
 
     def compute(self, view: View) -> Sequence[Values]:
         return [view.window(a) for a in self.aggregates()]
@@ -320,7 +321,7 @@ class Rate(Windowed):
     """
 
     of: Events
-    conditions: tuple[Condition, ...] = ()
+    conditions: Conditions = ()
     over: Events = field(kw_only=True)
     prior: tuple[float, float] = field(kw_only=True, default=(1.0, 20.0))
 
@@ -331,7 +332,7 @@ class Rate(Windowed):
     def _pairs(self) -> list[tuple[Aggregate, Aggregate]]:
         return [
             (
-                Aggregate("sum", self.of, self.paths, None, self.conditions, w),
+                Aggregate("sum", self.of, self.paths, None, as_tests(self.conditions), w),
                 Aggregate("sum", self.over, self.paths, None, (), w),
             )
             for w in self.windows
@@ -378,14 +379,15 @@ class Last(Feature):
         conditions: tests that the events must pass.
         by: the key.
         k: how many.
-        columns: attributes of the kept rows that come along: `(video.author, video.tags)`.
+        columns: what comes along with each: attributes of the kept rows (`video.author`), flags and categories of the
+            events themselves (`watch.long`).
     """
 
     of: EventField
-    conditions: tuple[Condition, ...] = ()
+    conditions: Conditions = ()
     by: Key = field(kw_only=True)
     k: int = field(kw_only=True, default=50)
-    columns: tuple[Path, ...] = field(kw_only=True, default=())
+    columns: tuple[Path | EventField, ...] = field(kw_only=True, default=())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -400,15 +402,30 @@ class Last(Feature):
         return (as_path(self.by),)
 
     def aggregates(self) -> tuple[Aggregate, ...]:
-        return (Aggregate("recent", self.of.events, self.paths, self.of.name, self.conditions, k=self.k),)
+        kept = (self.of, *(c for c in self.columns if isinstance(c, EventField)))
+        tests = as_tests(self.conditions)
+        return tuple(Aggregate("recent", self.of.events, self.paths, f.name, tests, k=self.k) for f in kept)
 
     def compute(self, view: View) -> Sequence[Recent]:
-        rows, times = view.recent(self.aggregates()[0])
+        taken = {a.value: view.recent(a) for a in self.aggregates()}
+        rows, times = taken[self.of.name]
         age_s = np.where(times == NEVER, 0.0, (view.at.reshape(-1, 1) - times) / MICROS).astype(np.float32)
-        return (Recent(rows, age_s, {p.columns[-1]: view.column(p, rows) for p in self.columns}),)
+        return (Recent(rows, age_s, dict(self._along(taken, rows, view))),)
+
+    def _along(self, taken: Mapping[Any, tuple[Ints, Ints]], rows: Ints, view: View) -> Iterator[tuple[str, Ints]]:
+        for column in self.columns:
+            if isinstance(column, EventField):
+                yield column.name, taken[column.name][0]
+            else:
+                yield column.columns[-1], view.column(column, rows)
 
 
-def _what(events: Events, conditions: tuple[Condition, ...]) -> str:
+def as_tests(conditions: Conditions) -> tuple[Condition, ...]:
+    """One condition stands for a tuple of it."""
+    return (conditions,) if isinstance(conditions, Condition) else conditions
+
+
+def _what(events: Events, conditions: Conditions) -> str:
     """Events in a feature's name: `watch`, `watch_long_eq_1`."""
     words = {">=": "ge", "<=": "le", ">": "gt", "<": "lt", "==": "eq"}
-    return "_".join([events.name, *(f"{c.field}_{words[c.op]}_{c.value:g}" for c in conditions)])
+    return "_".join([events.name, *(f"{c.field}_{words[c.op]}_{c.value:g}" for c in as_tests(conditions))])

@@ -49,6 +49,11 @@ class Plan:
     def numeric_names(self) -> tuple[str, ...]:
         return tuple(n for f in self.features if f.type == "numeric" for n in f.names)
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every column that it makes."""
+        return tuple(n for f in self.features for n in f.names)
+
     def depends_on(self, feature: Feature) -> set[str]:
         """The roles, and `request`, that a feature needs."""
         tables = {self.roles[p.table.name] for p in feature.paths if p.table.name in self.roles}

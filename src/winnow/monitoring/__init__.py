@@ -1,1 +1,1 @@
-"""monitoring layer."""
+"""Watches a running system: skew, drift, calibration, and the figures it exports."""

@@ -15,13 +15,14 @@ from winnow.core.system import System
 from winnow.core.time import now_us
 from winnow.data.batch import Receipt
 from winnow.data.history import History
-from winnow.data.importers import Summary, importer
+from winnow.data.importers import Summary
+from winnow.data.importers import load as load_data
 from winnow.data.intake import Intake
 from winnow.data.log import SqliteLog
 from winnow.data.quarantine import Quarantine
 from winnow.data.schema import Events, Table
 from winnow.evaluation.report import Record
-from winnow.project import shared
+from winnow.project import importing, shared
 from winnow.releases.registry import Registry
 
 if TYPE_CHECKING:
@@ -110,6 +111,10 @@ class Project:
         self.systems[name].check()
         return self.systems[name]
 
+    def source(self, name: str) -> str:
+        """The text of a system's file."""
+        return next(p.read_text() for p in self.system_files if load(p).name == self.system(name).name)
+
     @cached_property
     def tables(self) -> dict[str, Table]:
         return shared.tables(self.systems.values())
@@ -147,16 +152,20 @@ class Project:
 
     # What people do
 
-    def import_data(self, name: str, path: Path | str, *, mapping: Path | None = None, progress: Any = None) -> Summary:
-        """Read a data set into the log.
+    def import_data(self, name: str, path: Path | str, *, mapping: Path | None = None, progress: bool | None = None) -> Summary:  # fmt: skip
+        """Read a data set into the log; doing it again adds nothing.
 
         Args:
             name: of the importer.
             path: folder or file.
             mapping: TOML file for the importer `mapping`.
-            progress: called with (what, done, total).
+            progress: whether to show a progress line; None for only on a terminal.
+
+        Raises:
+            NotFound: `unknown-importer`, `no-such-path`, `missing-file`.
         """
-        return importer(name, Path(path), mapping=mapping).run(self.intake, progress=progress)
+        kinds = {n: self.intake.kinds(n) for n in (*self.tables, *self.events)}
+        return load_data(importing.find(name, mapping, kinds), path, self.intake, progress=progress)
 
     def replay_quarantine(self) -> Receipt:
         """Check refused rows again; those that pass land."""
@@ -166,13 +175,18 @@ class Project:
         """Train, evaluate and release the whole ladder; see `winnow.continual.run.train`."""
         from winnow.continual import run
 
-        return run.train(self, self.system(system), seed=seed, threads=threads, promote=promote, progress=progress)
+        source = self.source(system)
+        return run.train(
+            self, self.system(system), source=source, seed=seed, threads=threads, promote=promote, progress=progress
+        )
 
     def evaluate(self, system: str, *, release: str | None = None, progress: Any = None) -> list[Record]:
         """Score every rung of a release again on its held-out part."""
-        from winnow.continual import run
+        from winnow.continual.run import declared
+        from winnow.training.train import evaluate
 
-        return run.evaluate(self, system, release=release, progress=progress)
+        found = self.registry.open(system, release or self.registry.newest(self.system(system).name))
+        return evaluate(self, declared(found), found)
 
     def releases(self, system: str) -> list[dict[str, Any]]:
         """The releases of a system, newest first, with what they are used for."""
@@ -186,7 +200,7 @@ class Project:
         """Let a release serve if the gate passes (or `force`)."""
         from winnow.continual import run
 
-        return run.promote(self, system, release, force=force)
+        return run.promote(self, self.system(system), release, force=force)
 
     def rollback(self, system: str, *, why: str = "") -> str:
         """Go back to the release that served before; returns its id."""

@@ -113,6 +113,17 @@ class Registry:
         with self._store.read() as connection:
             return [_listed(row) for row in connection.execute(query)]
 
+    def newest(self, system: str) -> str:
+        """Id of the release built last.
+
+        Raises:
+            NotFound: `no-release`.
+        """
+        found = self.releases(system)
+        if not found:
+            raise NotFound(Problem("no-release", f"`{system}` has no release yet", fix="run `winnow train`"))
+        return found[0].id
+
     def open(self, system: str, release: str | None = None, *, hashes: bool = True) -> Release:
         """A registered release from disk, the champion when none is named; see `release.load` for the checks.
 

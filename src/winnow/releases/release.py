@@ -88,6 +88,7 @@ def build(root: Path, system: str) -> Iterator[Draft]:
     """
     home = root / system
     home.mkdir(parents=True, exist_ok=True)
+    sync(root)
     folder = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=home))
     held = _lock(folder)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from winnow.core.errors import Problem, Unavailable
 
@@ -25,30 +25,25 @@ class Store:
         url: SQLAlchemy URL, as in `sqlite:///path/to/meta.db`.
 
     Raises:
-        Unavailable: `registry-unreachable` when the database does not open, `registry-newer` when a later version of
-            Winnow has migrated it.
+        Unavailable: `registry-unreachable` when the database does not answer, is full or is not a database (also from
+            `write` and `read`), `registry-newer` when a later version of Winnow has migrated it.
     """
 
     def __init__(self, url: str):
-        self.url = url
         self.engine = _engine(url)
-        try:
+        with _told(self.engine):
             migrate(self.engine)
-        except OperationalError as error:
-            fix = "check that the folder exists and is writable, and that the database answers"
-            problem = Problem("registry-unreachable", f"the registry does not open: {error.orig}", url, fix=fix)
-            raise Unavailable(problem) from error
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that takes the write lock at once: what it reads cannot change before it writes."""
-        with self.engine.begin() as connection:
+        with _told(self.engine), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for single statements."""
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with _told(self.engine), _look(self.engine) as connection:
             yield connection
 
     def close(self) -> None:
@@ -64,7 +59,7 @@ def migrate(engine: Engine) -> None:
     if version is not None and version > HEAD:
         what = f"the registry is at migration {version}, this Winnow knows {HEAD}"
         fix = "upgrade winnow-engine, or open the registry with the version that wrote it"
-        raise Unavailable(Problem("registry-newer", what, str(engine.url), fix=fix))
+        raise Unavailable(Problem("registry-newer", what, engine.url.render_as_string(), fix=fix))
     from alembic import command
     from alembic.config import Config
 
@@ -77,8 +72,25 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
+@contextmanager
+def _told(engine: Engine) -> Iterator[None]:
+    """Turns failures of the database itself into an error that says what to check."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DatabaseError as error:
+        fix = "check that the database answers, that its disk has room, and that its folder exists and is writable"
+        url = engine.url.render_as_string(hide_password=True)
+        raise Unavailable(Problem("registry-unreachable", f"the registry fails: {error.orig}", url, fix=fix)) from error
+
+
+def _look(engine: Engine) -> Connection:
+    return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+
 def _version(engine: Engine) -> str | None:
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with _look(engine) as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         return connection.execute(select(text("version_num")).select_from(text("alembic_version"))).scalar()

@@ -1,6 +1,6 @@
 """Filters drop candidates that this person should not get now. They fail open, and the reply says so."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from winnow.features.aggregate import Aggregate
 from winnow.features.state import NEVER
 from winnow.serving.kit import Kit
 from winnow.serving.query import NO_ROWS, Query
+from winnow.serving.trace import Trace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Filter(Declared):
         """The live state that it needs kept."""
         return ()
 
-    def known(self, query: Query, kit: Kit) -> Ints:
+    def drops(self, query: Query, kit: Kit) -> Ints:
         """Rows that it would drop whoever proposed them, as far as the user alone tells."""
         return NO_ROWS
 
@@ -61,11 +62,11 @@ class Seen(Filter):
     def aggregates(self) -> tuple[Aggregate, ...]:
         return (last_of(self.of, self.last),)
 
-    def known(self, query: Query, kit: Kit) -> Ints:
+    def drops(self, query: Query, kit: Kit) -> Ints:
         return kit.recent(self.aggregates()[0], query)
 
     def keep(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
-        return ~np.isin(candidates.rows, self.known(query, kit))
+        return ~np.isin(candidates.rows, self.drops(query, kit))
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Hidden(Filter):
             return np.ones(len(candidates), bool)
         values = kit.view(query, disliked).path(self.by)
         hit = np.isin(kit.view(query, candidates.rows).path(self.by), values[values >= 0])
-        return ~(hit if hit.ndim == 1 else hit.any(axis=1))
+        return np.asarray(~hit.reshape(len(hit), -1).any(axis=1))
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,8 @@ class OlderThan(Filter):
             yield Problem("bad-column", f"`{self.of}` is {self.of.kind.storage}", self.where, fix="use a time column")
 
     def keep(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
-        since = kit.view(query, candidates.rows).path(self.of)
-        return (since == NEVER) | (since >= query.at - to_us(self.age))
+        since: Ints = kit.view(query, candidates.rows).path(self.of)
+        return np.asarray((since == NEVER) | (since >= query.at - to_us(self.age)))
 
 
 @dataclass(frozen=True)
@@ -126,3 +127,19 @@ class Asked(Filter):
 
 
 ASKED = Asked()
+
+
+def known(parts: Sequence[Filter], query: Query, kit: Kit) -> Ints:
+    """Rows that some filter is known to drop, sorted; a filter that fails here says so where it filters."""
+    try:
+        return np.unique(np.concatenate([NO_ROWS, *(part.drops(query, kit) for part in parts)]))
+    except Exception:
+        return NO_ROWS
+
+
+def keep(parts: Sequence[Filter], candidates: Candidates, query: Query, kit: Kit, trace: Trace) -> Candidates:
+    """What the request and every filter let through."""
+    told = "what it would have dropped may be in the list"
+    for part in (ASKED, *parts):
+        candidates = trace.sift("filter", part.name, part.keep, candidates, query, kit, open_=True, told=told)
+    return candidates

@@ -1,20 +1,43 @@
 """The kit: what one request is served with. Immutable, so that a request sees one release from start to end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from winnow.core.candidates import Ints, Mask
 from winnow.core.system import System
+from winnow.data.schema import Table
 from winnow.features.aggregate import Aggregate
+from winnow.features.batch import FeatureBatch
 from winnow.features.state import State
 from winnow.features.view import Moments, View
-from winnow.serving.bundle import Bundle
-from winnow.serving.catalogue import Catalogue
-from winnow.serving.query import Query
+from winnow.serving.catalogue import Catalogue, existing
+from winnow.serving.query import NO_ROWS, Query
+
+if TYPE_CHECKING:  # a system file is read without faiss and onnxruntime
+    from winnow.features.live import LiveReader
+    from winnow.serving.bundle import Bundle
+
+T = TypeVar("T")
+
+
+class Steady:
+    """Live state whose every look-up sees a whole update; `State` for parts that look up one thing at a time."""
+
+    def __init__(self, live: "LiveReader"):
+        self._live = live
+
+    def column(self, table: Table, column: str, rows: Ints, at: Ints) -> NDArray[np.generic]:
+        return self._live.consistently(lambda state: state.column(table, column, rows, at))
+
+    def window(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> Ints:
+        return self._live.consistently(lambda state: state.window(aggregate, keys, at))
+
+    def recent(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> tuple[Ints, Ints]:
+        return self._live.consistently(lambda state: state.recent(aggregate, keys, at))
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,30 +47,48 @@ class Kit:
     Args:
         system: the declaration.
         bundle: the release in memory.
-        state: live state.
+        live: live state.
         catalogue: what the background refresh last found.
         weights: head → weight.
         weights_version: 0 for the declared weights.
     """
 
     system: System
-    bundle: Bundle
-    state: State
+    bundle: "Bundle"
+    live: "LiveReader"
     catalogue: Catalogue
     weights: Mapping[str, float]
     weights_version: int = 0
 
     def view(self, query: Query, rows: Ints) -> View:
         """Columns and counts of items, and of the user, as features see them."""
-        labels = self.system.labels
-        refs = {labels.user_role: np.array([query.user]), labels.item_role: rows}
-        return View(Moments(np.array([query.at]), refs, query.context), self.state, self.bundle.plan.roles)
+        return View(self._moments(query, rows, query.at), Steady(self.live), self.bundle.plan.roles)
 
     def recent(self, aggregate: Aggregate, query: Query) -> Ints:
         """What the user's last events were about, newest first, without padding."""
-        rows = self.view(query, np.empty(0, np.int64)).recent(aggregate)[0][0]
-        return rows[rows >= 0]  # type: ignore[no-any-return]
+        rows: Ints = self.view(query, NO_ROWS).recent(aggregate)[0][0]
+        return rows[rows >= 0]
 
-    def alive(self, rows: Ints) -> Mask:
-        """Which items exist and were not deleted."""
-        return self.catalogue.alive(rows)
+    def features(self, query: Query, rows: Ints) -> tuple[FeatureBatch, int]:
+        """The features of N items from one state, and the moment up to which that state knows events."""
+
+        def compute(state: State) -> tuple[FeatureBatch, int]:
+            at: int = state.as_of  # type: ignore[attr-defined]
+            return self.bundle.plan.compute(self._moments(query, rows, at), state), at
+
+        return self.live.consistently(compute)
+
+    def user_side(self, query: Query) -> FeatureBatch:
+        """The features of the user and the request, one row."""
+        plan = self.bundle.vectors.user_plan
+        return self.live.consistently(lambda s: plan.compute(self._moments(query, None, s.as_of), s))
+
+    def existing(self, query: Query, rows: Ints) -> Mask:
+        """Which items exist and were not deleted, as of now."""
+        item = self.system.labels.item
+        return self.live.consistently(lambda state: existing(item, rows, state, query.at))
+
+    def _moments(self, query: Query, rows: Ints | None, at: int) -> Moments:
+        labels = self.system.labels
+        refs = {labels.user_role: np.array([query.user])} | ({} if rows is None else {labels.item_role: rows})
+        return Moments(np.array([at]), refs, query.context)

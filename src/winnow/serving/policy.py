@@ -1,6 +1,6 @@
 """Policy: what may be shown at all. It only fails closed: when a rule cannot be evaluated, nothing passes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from winnow.core.errors import Problem
 from winnow.data.schema import Path
 from winnow.serving.kit import Kit
 from winnow.serving.query import Query
+from winnow.serving.trace import Trace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,15 @@ class Exists(Rule):
     """Never shows an item that was deleted, or that the catalogue never had. Part of every pipeline."""
 
     def admit(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
-        return kit.alive(candidates.rows)
+        return kit.existing(query, candidates.rows)
 
 
 EXISTS = Exists()
+
+
+def admit(rules: Sequence[Rule], candidates: Candidates, query: Query, kit: Kit, trace: Trace) -> Candidates:
+    """What may be shown by every rule."""
+    for rule in (EXISTS, *rules):
+        told = "nothing may be shown"
+        candidates = trace.sift("policy", rule.name, rule.admit, candidates, query, kit, open_=False, told=told)
+    return candidates

@@ -1,19 +1,19 @@
 """The slate: the order in which valued candidates are shown. A step takes a whole order and gives a whole order."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from winnow.core.candidates import Candidates, Doubles, Ints
+from winnow.core.candidates import Candidates, Doubles, Floats, Ints
 from winnow.core.declare import Declared
 from winnow.core.errors import Problem
 from winnow.data.schema import Path
 from winnow.serving.kit import Kit
 from winnow.serving.query import Query
+from winnow.serving.trace import Trace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class RepeatDecay(Step):
         repeats = earlier(kit.view(query, candidates.rows).path(self.by))
         score = candidates.order_score
         # Sorting by the decayed values is the greedy choice: within one value of the column they only fall.
-        return ordered(candidates, score - np.abs(score) * (1 - self.factor**repeats))
+        return candidates.by(score - np.abs(score) * (1 - self.factor**repeats))
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Mmr(Step):
         score[:depth] = marginal(score[:depth], likeness, penalty=penalty, slots=query.size)
         # What was not considered stays below what was.
         score[depth:] += min(0.0, score[:depth].min() - score[depth:].max(initial=-np.inf))
-        return ordered(candidates, score)
+        return candidates.by(score)
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,16 @@ class Explore(Step):
         return replace(arranged, propensity=np.append(propensity, np.zeros(len(order) - slots)))
 
 
+def arrange(steps: Sequence[Step], candidates: Candidates, query: Query, kit: Kit, trace: Trace) -> Candidates:
+    """The candidates after every step; a step that fails leaves the order as it was."""
+    for step in steps:
+        with trace.stage("slate", step.name, came=len(candidates)) as stage:
+            told = "the list is not rearranged by it"
+            candidates = trace.attempt(stage, step.arrange, candidates, query, kit, otherwise=candidates, told=told)
+        trace.keep_order(step.name, candidates)
+    return candidates
+
+
 def chances(seed: str, slots: int) -> Doubles:
     """Two uniform numbers per slot, the same for the same seed on every machine: float64 [slots, 2]."""
     key = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
@@ -158,12 +168,6 @@ def draw(size: int, *, share: float, chances: Doubles) -> tuple[Ints, Doubles]:
     return np.array(order + left, np.int64), np.array(propensity)
 
 
-def ordered(candidates: Candidates, score: Doubles) -> Candidates:
-    """The candidates by a score, highest first; equal ones keep their order."""
-    best = np.argsort(-score, kind="stable")
-    return replace(candidates, order_score=score).take(best)
-
-
 def earlier(codes: Ints) -> Ints:
     """How many of the same code stand above each place, int64 [N]; 0 for missing (-1).
 
@@ -177,7 +181,7 @@ def earlier(codes: Ints) -> Ints:
     return np.where(codes < 0, 0, rank)
 
 
-def similarity(codes: Ints) -> NDArray[np.float32]:
+def similarity(codes: Ints) -> Floats:
     """Likeness of every pair: overlap of their sets over the union, float32 [N, N]; 0 where nothing is known.
 
     Args:
@@ -188,12 +192,13 @@ def similarity(codes: Ints) -> NDArray[np.float32]:
     has = np.zeros((len(wide), len(distinct)), np.float32)
     has[np.arange(len(wide))[:, None], places.reshape(wide.shape)] = 1
     has[:, distinct < 0] = 0
-    shared = has @ has.T
+    shared: Floats = has @ has.T
     size = has.sum(axis=1)
-    return shared / np.maximum(size[:, None] + size - shared, 1)
+    overlap: Floats = shared / np.maximum(size[:, None] + size - shared, 1)
+    return overlap
 
 
-def marginal(score: Doubles, likeness: NDArray[np.float32], *, penalty: float, slots: int) -> Doubles:
+def marginal(score: Doubles, likeness: Floats, *, penalty: float, slots: int) -> Doubles:
     """The marginal value with which each of N candidates was chosen, or would be next, float64 [N].
 
     They never rise from one choice to the next, so sorting by them gives the greedy order.

@@ -1,17 +1,18 @@
 """What happened to one request: per stage the counts in and out, the time, and what failed."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-import structlog
+import numpy as np
 
-from winnow.core.candidates import Candidates, Ints
+from winnow.core.candidates import Candidates, Ints, Mask
 
 T = TypeVar("T")
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -67,19 +68,20 @@ class Trace:
         finally:
             stage.ms = (time.perf_counter() - start) * 1000
 
-    def attempt(self, stage: Stage, work: Callable[[], T], *, otherwise: T, told: str) -> T:
-        """What `work` gives; when it raises, `otherwise`, and the reply says so.
+    def attempt(self, stage: Stage, work: Callable[..., T], *given: Any, otherwise: T, told: str) -> T:
+        """What `work(*given)` gives; when it raises, `otherwise`, and the reply says so.
 
         Args:
             stage: where it happens.
             work: what is tried.
-            otherwise: what stands in for it.
+            given: its arguments.
+            otherwise: what stands in for its result.
             told: what that means for the reply, in words.
         """
         try:
-            return work()
+            return work(*given)
         except Exception as error:
-            _log.warning("stage failed", stage=stage.name, kind=stage.kind, exc_info=True)
+            _log.warning("%s %s failed", stage.kind, stage.name, exc_info=True)
             self.fail(stage, f"{type(error).__name__}: {error}", told=told)
             return otherwise
 
@@ -88,14 +90,44 @@ class Trace:
         stage.error = error
         self.degraded.append({"stage": stage.kind, "part": stage.name, "effect": told})
 
-    def cut(self, stage: Stage, before: Candidates, after: Candidates) -> None:
-        """Records what a stage dropped."""
-        stage.left = len(after)
-        if self.full and len(after) < len(before):
-            stage.removed = before.rows[~_within(before.rows, after.rows)]
+    def keep_order(self, name: str, candidates: Candidates) -> None:
+        """Keeps the order that a step of the slate made, for explanations."""
+        if self.full:
+            self.orders.append((name, candidates))
+
+    def sift(
+        self,
+        kind: str,
+        name: str,
+        test: Callable[..., Mask],
+        candidates: Candidates,
+        *given: Any,
+        open_: bool,
+        told: str,
+    ) -> Candidates:
+        """The candidates that pass a test.
+
+        Args:
+            kind: the stage of the pipeline.
+            name: the part that tests.
+            test: called with the candidates and what is given; gives bool [N].
+            candidates: those to test.
+            given: further arguments of the test.
+            open_: whether all pass, rather than none, when the test fails.
+            told: what a failure means for the reply, in words.
+        """
+        with self.stage(kind, name, came=len(candidates)) as stage:
+            otherwise = candidates.take(np.full(len(candidates), open_))
+            passed = self.attempt(stage, _passing, test, candidates, *given, otherwise=otherwise, told=told)
+            stage.left = len(passed)
+            if self.full and len(passed) < len(candidates):
+                stage.removed = candidates.rows[~np.isin(candidates.rows, passed.rows)]
+        return passed
 
 
-def _within(rows: Ints, others: Ints) -> Any:
-    import numpy as np
-
-    return np.isin(rows, others)
+def _passing(test: Callable[..., Mask], candidates: Candidates, *given: Any) -> Candidates:
+    mask = np.asarray(test(candidates, *given))
+    # Whole numbers would be taken for places, and the wrong candidates would pass.
+    if mask.dtype != np.bool_ or mask.shape != (len(candidates),):
+        raise TypeError(f"a test must give bool [{len(candidates)}], this one gave {mask.dtype} {list(mask.shape)}")
+    return candidates.take(mask)

@@ -1,15 +1,18 @@
 """The value model: what predictions are worth, in one number."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from winnow.core.candidates import Candidates, Doubles, Floats
+from winnow.core.candidates import Candidates, Doubles, Floats, Ints
 from winnow.core.declare import Declared
 from winnow.core.errors import InputError, Problem, did_you_mean
+from winnow.serving.kit import Kit
 from winnow.serving.query import Query, within
+from winnow.serving.scorer import Judged
+from winnow.serving.trace import Trace
 
 
 @dataclass(frozen=True, init=False)
@@ -69,10 +72,17 @@ def check_weights(weights: Mapping[str, float], heads: Iterable[str]) -> None:
         raise InputError(*found)
 
 
-def boosted(candidates: Candidates, query: Query) -> Doubles:
-    """Values after the request's boosts, float64 [N]; a factor moves negative values the same way as positive ones."""
-    value = candidates.value
+def appraise(judged: Judged, value: Weighted, query: Query, kit: Kit, trace: Trace) -> Candidates:
+    """The scored candidates with their values, best first."""
+    candidates = judged.candidates
+    with trace.stage("value", type(value).__name__, came=len(candidates)):
+        worth = value.combine(candidates.heads, judged.heads, kit.weights)
+        worth = boosted(worth, candidates.rows, query)
+        return replace(candidates, value=worth).by(worth)
+
+
+def boosted(value: Doubles, rows: Ints, query: Query) -> Doubles:
+    """Values after the request's boosts, float64 [N]; a factor above 1 lifts negative values too."""
     for boost in query.boosts:
-        gain = np.abs(value) * (boost.factor - 1)
-        value = np.where(within(boost.items, candidates.rows), value + gain, value)
+        value = np.where(within(boost.items, rows), value + np.abs(value) * (boost.factor - 1), value)
     return value

@@ -1,1 +1,1 @@
-"""simulation layer."""
+"""Worlds of synthetic people whose truth is known, and who act on a running service through its HTTP API only."""

@@ -8,7 +8,7 @@ import polars as pl
 
 from winnow.core.time import MICROS, days, minutes, to_us
 from winnow.simulation.people import Floats, Rows
-from winnow.simulation.reactions import SURFACES, examination
+from winnow.simulation.reactions import Flags, examination
 from winnow.simulation.tables import Showings, user_frame, video_frame
 from winnow.simulation.world import World
 
@@ -27,23 +27,32 @@ class Visits:
     surface: Rows
 
 
-def world_history(world: World, *, impressions: int = 150_000, shown: int = 12) -> Iterator[tuple[str, pl.DataFrame]]:
+def world_history(world: World, *, shown: int = 12) -> Iterator[tuple[str, pl.DataFrame]]:
     """The initial log, day by day: tables first, then events.
 
     Args:
         world: who acts.
-        impressions: how many in all, about.
         shown: length of the lists.
 
     Yields:
         Name of a table or event type, and its rows; a table's rows carry `changed_at`, an event's `at`, both
         microseconds since 1970 UTC.
     """
+    yield from world_tables(world)
+    yield from world_events(world, shown=shown)
+
+
+def world_tables(world: World) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The people, and the videos that are up when the log ends."""
     yield "user", user_frame(world)
     yield "video", video_frame(world)
+
+
+def world_events(world: World, *, shown: int = 12) -> Iterator[tuple[str, pl.DataFrame]]:
+    """What people did, day by day."""
     clicks = np.zeros(len(world.videos))
     for day in range(world.size.days):
-        visits = _visits(world, day, impressions / shown / world.size.days)
+        visits = _visits(world, day, world.size.impressions / shown / world.size.days)
         showings, clicked = _show(world, visits, clicks, day=day, shown=shown)
         clicks = 0.8 * clicks + clicked
         yield from showings.frames()
@@ -90,7 +99,7 @@ def _old_policy(world: World, at: int, clicks: Floats, *, size: tuple[int, int],
     return np.where(rng.random(size) < _POPULAR, by_clicks, by_chance)
 
 
-def _first_in_list(lists: Rows) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _first_in_list(lists: Rows) -> Flags:
     # A stable sort puts equal videos side by side with the earliest place first.
     order = np.argsort(lists, axis=1, kind="stable")
     ordered = np.take_along_axis(lists, order, axis=1)
@@ -99,6 +108,3 @@ def _first_in_list(lists: Rows) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_
     keep = np.empty(lists.shape, bool)
     np.put_along_axis(keep, order, fresh, axis=1)
     return keep
-
-
-__all__ = ["SURFACES", "Visits", "world_history"]

@@ -54,7 +54,7 @@ class People:
         since = np.maximum(np.asarray(at) - self.starts_at, 0) / self.drift_us
         anchor = np.minimum(since.astype(np.int64), last)
         share = np.minimum(since - anchor, 1.0)[..., None]
-        return _unit(self.tastes[people, anchor] * (1 - share) + self.tastes[people, anchor + 1] * share)
+        return unit(self.tastes[people, anchor] * (1 - share) + self.tastes[people, anchor + 1] * share)
 
 
 def make_people(count: int, topics: int, *, starts_at: int, rng: np.random.Generator) -> People:
@@ -79,13 +79,14 @@ def make_people(count: int, topics: int, *, starts_at: int, rng: np.random.Gener
 
 def _tastes(count: int, topics: int, rng: np.random.Generator, anchors: int = 8) -> Floats:
     # A gamma draw with a small shape is near zero for most topics and large for a few.
-    draws = _unit(rng.gamma(0.2, 1.0, (count, anchors, topics)) + 1e-3)
+    draws = unit(rng.gamma(0.2, 1.0, (count, anchors, topics)) + 1e-3)
     for k in range(1, anchors):
-        draws[:, k] = _unit(0.75 * draws[:, k - 1] + 0.25 * draws[:, k])
+        draws[:, k] = unit(0.75 * draws[:, k - 1] + 0.25 * draws[:, k])
     return draws
 
 
-def _unit(vectors: Floats) -> Floats:
+def unit(vectors: Floats) -> Floats:
+    """The vectors along the last axis, scaled to length 1."""
     lengths: Floats = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / lengths
 

@@ -1,7 +1,7 @@
 """What people do with a video that they look at: one model per kind of reaction, and draws from it.
 
-Someone examines a video (depends on its position), clicks it (appeal), watches part of it, perhaps likes it, follows the
-channel, comments or shares (satisfaction); someone who examines it and does not click may hide it.
+Someone examines a video (depends on its position), clicks it (appeal), watches part of it, perhaps likes it, follows
+the channel, comments or shares (satisfaction); someone who examines it and does not click may hide it.
 """
 
 from dataclasses import dataclass, fields
@@ -98,8 +98,7 @@ class Outcome:
 
 def examination(position: Rows, surface: Rows) -> Floats:
     """P(examined): 1 / (1 + steepness x position), position from 0, steepness by surface."""
-    chance: Floats = 1.0 / (1.0 + _STEEPNESS[surface] * position)
-    return chance
+    return np.asarray(1.0 / (1.0 + _STEEPNESS[surface] * position), dtype=np.float64)
 
 
 def chances(e: Encounter) -> Chances:

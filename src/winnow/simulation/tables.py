@@ -1,4 +1,4 @@
-"""Rows of the service's tables and events, as frames for the intake: the schema of `systems/video_recommendation.py`."""
+"""Rows of the service's tables and events, as frames for the intake; the schema is that of the video system."""
 
 from collections.abc import Iterator
 
@@ -46,7 +46,7 @@ class Showings:
         world: names of people and videos.
         people, videos: rows, int64 [n].
         at: moment of each impression, microseconds, int64 [n].
-        position: from 0, int64 [n].
+        position: from 0, int64 [n]; the service counts from 1.
         surface: index into `SURFACES`, int64 [n].
         outcome: what happened, arrays [n].
         keys: the stem of each row's event ids; unique in the project.
@@ -58,7 +58,7 @@ class Showings:
     ) -> None:  # fmt: skip
         self._world, self._outcome, self._at, self._keys = world, outcome, at, keys
         self._rows = {"user": people, "video": videos}
-        self._fields = {"surface": np.array(SURFACES)[surface], "position": position.astype(np.float64)}
+        self._fields = {"surface": np.array(SURFACES)[surface], "position": position + 1.0}
 
     def __len__(self) -> int:
         return len(self._at)
@@ -69,9 +69,9 @@ class Showings:
         yield "impression", self._frame("impression", everything, self._at, **self._fields)
         for name in FEEDBACK:
             happened, at = self._feedback(name)
-            fields = {"seconds": self._outcome.seconds, "long": self._outcome.long} if name == "watch" else {}
+            watch: dict[str, Floats | Flags] = {"seconds": self._outcome.seconds, "long": self._outcome.long}
             if happened.any():
-                yield name, self._frame(name, happened, at, **fields)
+                yield name, self._frame(name, happened, at, **(watch if name == "watch" else {}))
 
     def _feedback(self, name: str) -> tuple[Flags, Rows]:
         looked = self._at + _LOOK_US

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.simulation.people import STYLES, Floats, Rows
+from winnow.simulation.people import STYLES, Floats, Rows, unit
 from winnow.simulation.titles import TOPIC_NAMES, channel_names, video_titles
 
 Flags = NDArray[np.bool_]
@@ -71,7 +71,9 @@ class Videos:
         return replace(self, uploaded_at=uploaded_at)
 
 
-def make_videos(count: int, later: int, topics: int, *, first_at: int, last_at: int, rng: np.random.Generator) -> Videos:
+def make_videos(
+    count: int, later: int, topics: int, *, first_at: int, last_at: int, rng: np.random.Generator
+) -> Videos:
     """Videos of channels, each with a main topic, a manner and a level of quality.
 
     Args:
@@ -112,4 +114,4 @@ def _mix(pair: Rows, topics: int) -> Floats:
     mix[rows, pair[:, 0]] = 1.0
     both = pair[:, 1] >= 0
     mix[rows[both], pair[both, 1]] = 0.6
-    return mix / np.linalg.norm(mix, axis=1, keepdims=True)
+    return unit(mix)

@@ -39,12 +39,14 @@ TOPICS: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {
         "editing raw files", "one prime lens", "golden hour", "black and white prints", "macro shots")),
     "cats": (("Whiskers", "Windowsill"), (
         "a kitten's first week", "cats against cucumbers", "the neighbour's cat", "teaching a cat tricks",
-        "indoor cats", "rescue cats", "a cat and a robot vacuum", "sleeping cats", "cat body language", "the 3 a.m. zoomies")),
+        "indoor cats", "rescue cats", "a cat and a robot vacuum", "sleeping cats",
+        "cat body language", "zoomies at 3 a.m.")),
     "dogs": (("Good Boys", "Kennel"), (
         "puppy training", "sheepdogs at work", "a dog's first snow", "loose-lead walking", "rescue dogs",
         "agility trials", "old dogs", "dogs meeting babies", "the recall whistle", "greyhounds")),
     "comedy": (("Sketchbook", "Open Mic"), (
-        "office meetings", "flatmates", "awkward first dates", "parents and phones", "the worst waiter", "job interviews",
+        "office meetings", "flatmates", "awkward first dates", "parents and phones", "the worst waiter",
+        "job interviews",
         "self-checkout tills", "group chats", "the queue", "holiday photos")),
     "fitness": (("Training Log", "Gym"), (
         "kettlebells", "a first pull-up", "morning mobility", "running a 10K", "core strength", "home workouts",
@@ -62,7 +64,8 @@ TOPICS: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {
         "the Pennine Way", "wild camping", "ridge walks", "choosing boots", "reading maps", "a winter summit",
         "hut to hut", "the coast path", "lightweight tents", "walking alone")),
     "science": (("Laboratory", "Field Notes"), (
-        "quantum tunnelling", "how vaccines work", "octopus minds", "plate tectonics", "the periodic table", "slime moulds",
+        "quantum tunnelling", "how vaccines work", "octopus minds", "plate tectonics", "the periodic table",
+        "slime moulds",
         "superconductors", "the chemistry of soap", "gene editing", "deep-sea vents")),
     "film": (("Screening Room", "Clapperboard"), (
         "the long take", "silent comedies", "film noir", "practical effects", "Hitchcock's suspense", "sound design",
@@ -80,16 +83,23 @@ FORMS = (
     "Asking an expert about {}", "{}: the whole story", "My first week with {}", "{}, put to the test",
     "Why everyone is talking about {}", "{} without the fuss", "A beginner and a master: {}",
 )  # fmt: skip
-BAIT = ("You won't believe {}", "{} gone wrong", "{}?! I had no idea", "The truth about {}", "Nobody tells you this: {}")
-FIRST_NAMES = (
+BAIT = (
+    "You won't believe {}",
+    "{} gone wrong",
+    "{}?! I had no idea",
+    "The truth about {}",
+    "Nobody tells you this: {}",
+)
+_FIRST = (
     "Ada Amara Anouk Arjun Astrid Bela Bruno Carmen Cleo Dara Dimitri Edith Elif Emeka Esme Farid Felix Freya Gita "
     "Hana Hugo Ida Imani Ines Ivo Jamal Jonas Juno Kaito Kamila Keira Lars Leila Linh Lucia Malik Mara Mateo Mei Mira "
     "Nadia Nia Niko Noor Olga Omar Otto Pablo Petra Priya Quinn Rafael Rosa Ruth Sami Selma Soren Tara Theo Tova Uma "
     "Vera Viktor Wanda Yara Yusuf Zane Zofia"
-).split()
-LAST_NAMES = (
+)
+_LAST = (
     "Abara Achterberg Adeyemi Almeida Andersen Aoki Bakker Barros Bergman Boateng Castellan Chaudhry Cohen Cruz Dahl "
-    "Diallo Dvorak Egede Eriksen Farouk Ferrante Fischer Galanis Gupta Haddad Hughes Ibarra Ishikawa Jansen Kaplan Keller "
-    "Khan Kowalski Laurent Lindqvist Lopez Marchetti Mbeki Moreau Murphy Nakamura Novak Oduya Okafor Olsen Park Petrov "
-    "Quist Rahman Rossi Saito Schwarz Silva Sorensen Tanaka Thorne Ueda Vargas Virtanen Weiss Wright Yilmaz Zhou"
-).split()
+    "Diallo Dvorak Egede Eriksen Farouk Ferrante Fischer Galanis Gupta Haddad Hughes Ibarra Ishikawa Jansen Kaplan "
+    "Keller Khan Kowalski Laurent Lindqvist Lopez Marchetti Mbeki Moreau Murphy Nakamura Novak Oduya Okafor Olsen Park "
+    "Petrov Quist Rahman Rossi Saito Schwarz Silva Sorensen Tanaka Thorne Ueda Vargas Virtanen Weiss Wright Yilmaz Zhou"
+)
+FIRST_NAMES, LAST_NAMES = _FIRST.split(), _LAST.split()

@@ -1,11 +1,14 @@
 """A world whose truth is known: people, videos, how the ones react to the others, and what a list is really worth."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
+from winnow.core.errors import NotFound, Problem
 from winnow.core.time import days, to_us
 from winnow.simulation.people import STYLES, Floats, People, Rows, make_people
 from winnow.simulation.reactions import FRESH_US, Chances, Encounter, Outcome, chances, examination, react
@@ -25,6 +28,7 @@ class Size:
         later: how many more are held back, to be put up through the API.
         topics: how many, at most 24.
         days: length of the initial log.
+        impressions: how many it has, about.
     """
 
     people: int = 2_000
@@ -32,6 +36,7 @@ class Size:
     later: int = 300
     topics: int = len(TOPIC_NAMES)
     days: int = 14
+    impressions: int = 150_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +73,24 @@ class World:
             size.videos, size.later, size.topics, first_at=first_at, last_at=until, rng=video_rng
         )  # fmt: skip
         return cls(size, seed, until, people, videos, weights)
+
+    @classmethod
+    def read(cls, path: Path) -> "World":
+        """The world that `write` noted down, built again.
+
+        Raises:
+            NotFound: `no-world`.
+        """
+        if not path.exists():
+            fix = "`winnow import world FOLDER` makes a world and its log"
+            raise NotFound(Problem("no-world", f"{path} does not exist", fix=fix))
+        data = json.loads(path.read_text())
+        return cls.make(Size(**data["size"]), until=data["until"], seed=data["seed"], weights=data["weights"])
+
+    def write(self, path: Path) -> None:
+        """Notes down what it takes to build this world again; videos put up later are not part of it."""
+        data = {"size": asdict(self.size), "seed": self.seed, "until": self.until, "weights": dict(self.weights)}
+        path.write_text(json.dumps(data, indent=1))
 
     @property
     def starts_at(self) -> int:
@@ -137,7 +160,7 @@ class World:
 
     def _worth(self, encounter: Encounter) -> Floats:
         heads = self.chances(encounter).heads(encounter.duration_s)
-        return np.sum([self.weights[name] * heads[name] for name in self.weights], axis=0, dtype=np.float64)
+        return np.asarray(sum(weight * heads[name] for name, weight in self.weights.items()))
 
     @staticmethod
     def chances(encounter: Encounter) -> Chances:

@@ -34,34 +34,43 @@ outcomes = w.Labels(of=seen, within=hours(1), heads={
 })  # fmt: skip
 
 # 3. Features: one definition, as of the impression in training, as of now in serving --------------
+long = watch.long.equals(1)
+
+
+def record(key):
+    """What has come of showing and watching the videos of a key (or, for a person, what they made of videos)."""
+    return [
+        w.count(seen, by=key, window=[days(1), w.FOREVER]), w.count(watch, by=key, window=[days(7), w.FOREVER]),
+        w.rate(click, over=seen, by=key, window=[days(1), w.FOREVER], prior=(9, 20)),
+        w.rate(watch, long, over=watch, by=key, window=[days(1), w.FOREVER], prior=(9, 20)),
+        w.rate(like, over=watch, by=key, prior=(0.4, 20)), w.mean(watch.seconds, by=key, prior=(20, 5)),
+    ]  # fmt: skip
+
+
+def affinity(key):
+    """What one person has made of the videos of a key."""
+    return [
+        w.count(seen, by=(user, key)), w.count(watch, by=(user, key), window=[days(7), w.FOREVER]),
+        w.rate(click, over=seen, by=(user, key), prior=(0.9, 2)),
+        w.rate(watch, long, over=watch, by=(user, key), prior=(0.9, 2)), w.since(watch, by=(user, key)),
+    ]  # fmt: skip
+
+
 features = [
     w.column(seen.surface), w.position(seen.position), w.hour(), w.weekday(),
     w.column(user.activity), w.column(user.register_days), w.column(user.follows), w.column(user.fans),
     w.column(user.friends),
     w.column(video.author), w.column(video.tags), w.column(video.kind), w.column(video.duration_s),
     w.age(video.uploaded_at),
-    w.count(seen, by=video, window=[days(1), days(7)]),
-    w.rate(click, over=seen, by=video, window=[days(1), days(7)], prior=(9, 20)),
-    w.rate(like, over=seen, by=video, window=days(7), prior=(0.4, 20)),
-    w.rate(watch, watch.long.equals(1), over=seen, by=video, window=days(7), prior=(6, 20)),
-    w.mean(watch.seconds, by=video, window=days(7), prior=(20, 5)),
-    w.rate(click, over=seen, by=video.author, window=days(7), prior=(9, 20)),
-    w.rate(click, over=seen, by=video.tags, window=days(7), prior=(9, 20)),
-    w.count(seen, by=user, window=[hours(1), days(7)]),
-    w.rate(click, over=seen, by=user, window=days(7), prior=(4.5, 10)),
-    w.rate(watch, watch.long.equals(1), over=seen, by=user, window=days(7), prior=(3, 10)),
-    w.rate(like, over=seen, by=user, window=days(30), prior=(0.2, 10)),
-    w.mean(watch.seconds, by=user, window=days(7), prior=(20, 5)),
-    w.count(watch, by=user), w.since(watch, by=user), w.since(seen, by=user),
-    w.count(watch, by=(user, video.author)), w.count(watch, by=(user, video.tags)), w.count(watch, by=(user, video)),
-    w.count(watch, watch.long.equals(1), by=(user, video.tags)),
-    w.rate(click, over=seen, by=(user, video.tags), window=days(30), prior=(0.9, 2)),
-    w.last(watch.video, by=user, k=50, columns=(video.author, video.tags)),
+    *record(video), *record(video.author), *record(video.tags), *record(user),
+    *affinity(video), *affinity(video.author), *affinity(video.tags),
+    w.count(seen, by=user, window=hours(1)), w.since(watch, by=user), w.since(seen, by=user), w.since(seen, by=video),
+    w.last(watch.video, by=user, k=50, columns=(video.author, video.tags, watch.long)),
 ]  # fmt: skip
 
 # 4. Model: two ladders, one evaluator -------------------------------------------------------------
 retrieval = w.Ladder(L0=w.Popularity(half_life=days(2)), L1=w.TwoTower(), L2=w.SequenceTower())
-ranking = w.Ladder(L0=w.Formula("video_click_rate_7d"), L1=(w.GradientBoosting(), w.DCN()), L2=w.MultiTask())
+ranking = w.Ladder(L0=w.Formula("video_click_rate_ever"), L1=(w.GradientBoosting(), w.DCN()), L2=w.MultiTask())
 
 # 5. Serve -----------------------------------------------------------------------------------------
 pipeline = w.Pipeline(

@@ -1,1 +1,1 @@
-"""training layer."""
+"""From the log to a release: dataset, fitted ladders, evaluation, assembly."""

@@ -1,7 +1,7 @@
 """Turns the log into what models learn from: labelled impressions with their features as of their own moment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,16 +9,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from winnow.core.system import System
-from winnow.core.time import to_us
+from winnow.core.time import parse_time
 from winnow.data import labels as joiner
 from winnow.data.declare import event_types
-from winnow.data.history import History
+from winnow.data.history import History, padded
+from winnow.data.split import TimeSplit
 from winnow.features.batch import FeatureBatch
 from winnow.features.history import HistoryState
 from winnow.features.plan import Plan
 from winnow.features.view import Moments
 from winnow.models.examples import Catalogue, Examples
-from winnow.training.period import Periods
+from winnow.training.cut import by_rule
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -29,14 +30,14 @@ class Dataset:
 
     Args:
         plan: the features, compiled.
-        periods: where the parts begin and end.
+        split: where the parts begin and end.
         train, valid, test: impressions with final labels, sorted by time.
         catalogue: every item known when training ends, with its item-side features.
         state: what was known at any moment.
     """
 
     plan: Plan
-    periods: Periods
+    split: TimeSplit
     train: Examples
     valid: Examples
     test: Examples
@@ -48,28 +49,27 @@ class Dataset:
         return {head: float(np.nanmean(y)) if len(y) else float("nan") for head, y in self.train.labels.items()}
 
 
-def build(system: System, history: History, *, as_of: int, periods: Periods | None = None) -> Dataset:
+def build(system: System, history: History, *, as_of: int, split: TimeSplit | None = None) -> Dataset:
     """The dataset of a system as of a moment.
 
     Args:
         system: the declaration.
         history: in step with the log.
         as_of: labels younger than their window at this moment are provisional and left out, microseconds UTC.
-        periods: where to cut; by the rule of `Periods.of` when left out.
+        split: where to cut; `by_rule` when left out.
 
     Raises:
-        InputError: `too-few-impressions`.
+        InputError: `too-few-rows`.
     """
     rows = _labelled(system, history, as_of)
     at = rows["at"].to_numpy()
-    periods = periods or Periods.of(at)
-    gap = to_us(system.labels.within if system.retrain.embargo is None else system.retrain.embargo)
+    split = split or by_rule(at)
+    embargo = split.embargo if split.embargo is not None else system.retrain.embargo
+    masks = replace(split, embargo=embargo).parts(at, within=system.labels.within)
     state, plan = HistoryState(HistorySource(history)), Plan.of(system.features, system.labels)
-    parts = [
-        _examples(system, rows.filter(pl.Series(mask)), plan=plan, state=state)
-        for mask in periods.masks(at, embargo=gap)
-    ]
-    return Dataset(plan, periods, *parts, _catalogue(system, plan, state=state, at=periods.valid), state)
+    parts = {n: _examples(system, rows.filter(pl.Series(m)), plan=plan, state=state) for n, m in masks.items()}
+    catalogue = _catalogue(system, plan, history=history, state=state, at=parse_time(split.train_until))
+    return Dataset(plan, split, parts["train"], parts["valid"], parts["test"], catalogue, state)
 
 
 def _labelled(system: System, history: History, as_of: int) -> pl.DataFrame:
@@ -101,12 +101,10 @@ def moments_of(system: System, rows: pl.DataFrame) -> Moments:
     return Moments(rows["at"].to_numpy().astype(np.int64), refs, context)
 
 
-def _catalogue(system: System, plan: Plan, *, state: HistoryState, at: int) -> Catalogue:
+def _catalogue(system: System, plan: Plan, *, history: History, state: HistoryState, at: int) -> Catalogue:
     """Items known at a moment, with what tables say about them."""
-    role = system.labels.item_role
-    rows = state.alive(system.labels.item, at)
-    features = catalogue_features(plan, role, rows, state=state, at=at)
-    return Catalogue(rows, features)
+    rows = history.table_at(system.labels.item.name, at)["row"].to_numpy()
+    return Catalogue(rows, catalogue_features(plan, system.labels.item_role, rows, state=state, at=at))
 
 
 def catalogue_features(plan: Plan, role: str, rows: NDArray[np.int64], *, state: Any, at: int) -> FeatureBatch:
@@ -134,6 +132,4 @@ def _arrays(frame: pl.DataFrame) -> Columns:
 
 
 def _array(column: pl.Series) -> NDArray[Any]:
-    if isinstance(column.dtype, pl.List | pl.Array):
-        return column.list.to_array(int(column.list.len().max() or 1)).to_numpy()  # type: ignore[arg-type]
-    return column.to_numpy()
+    return padded(column) if isinstance(column.dtype, pl.List) else column.to_numpy()

@@ -1,0 +1,43 @@
+// The HTTP API, and nothing else: what this page can do, any client can.
+
+const KEY = "winnow-key";
+
+export class Refused extends Error {
+  constructor(status, error) {
+    super(error?.message ?? `the service answered ${status}`);
+    this.status = status;
+    this.fix = error?.fix ?? "";
+  }
+}
+
+export function useKey(key) {
+  sessionStorage.setItem(KEY, key);
+}
+
+async function send(method, path, body) {
+  const headers = body ? { "content-type": "application/json" } : {};
+  const key = sessionStorage.getItem(KEY);
+  if (key) headers.authorization = `Bearer ${key}`;
+  const reply = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
+  const data = await reply.json().catch(() => ({}));
+  if (!reply.ok) throw new Refused(reply.status, data.error);
+  return data;
+}
+
+const query = (values) => new URLSearchParams(values).toString();
+
+export const rank = (system, user, size) =>
+  send("POST", `/v1/systems/${system}/rank`, {
+    // No chance picks here: what changes between two lists is due to what was done in between.
+    user, size, context: { surface: "home" }, explain: true, reasons: true, exploration: 0,
+  });
+
+export const postEvents = (events) => send("POST", "/v1/events", { events });
+
+export const search = (table, text, limit) => send("GET", `/v1/tables/${table}?${query({ query: text, limit })}`);
+
+export const rows = (table, ids) =>
+  ids.length ? send("POST", `/v1/tables/${table}/rows`, { ids }) : Promise.resolve({ rows: [] });
+
+export const eventsOf = (table, id, type, limit) =>
+  send("GET", `/v1/tables/${table}/${encodeURIComponent(id)}/events?${query({ type, limit })}`);

@@ -1,0 +1,113 @@
+"""The loop's three moves: train a candidate, let the gate judge it against the champion, go back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from winnow.continual import gate
+from winnow.continual.gate import Verdict
+from winnow.core.declare import plain
+from winnow.core.loading import load
+from winnow.core.system import System
+from winnow.core.time import now_us
+from winnow.evaluation import rankers
+from winnow.evaluation.report import Record, pick
+from winnow.releases.release import Release
+from winnow.training import dataset, judge
+from winnow.training import train as training
+from winnow.training.assemble import SYSTEM_FILE
+from winnow.training.dataset import Dataset
+from winnow.training.fit import Progress, silent
+from winnow.training.stores import Stores
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A candidate and what the gate says about it."""
+
+    records: list[Record]
+    verdict: Verdict
+
+    def to_data(self) -> dict[str, Any]:
+        """JSON data."""
+        return {"release": self.verdict.candidate, "verdict": plain(self.verdict), "evaluation": self.records}
+
+
+def train(
+    stores: Stores, system: System, *, source: str, seed: int = 0, threads: int = 2, promote: bool = False,
+    progress: Progress = silent,
+) -> Outcome:  # fmt: skip
+    """Train a candidate and judge it; the first release of a system serves at once.
+
+    Args:
+        stores: the project.
+        system: the declaration.
+        source: text of its file.
+        seed: of every random choice.
+        threads: CPU threads.
+        promote: let it serve if the gate passes.
+        progress: called with (what, done, total).
+    """
+    trained = training.train(stores, system, source=source, seed=seed, threads=threads, progress=progress)
+    verdict = compare(stores, system, trained.release, data=trained.data, threads=threads)
+    if verdict.passed and (promote or verdict.champion is None):
+        verdict = _act(stores, system, verdict)
+    return Outcome(trained.records, verdict)
+
+
+def promote(stores: Stores, system: System, release: str | None = None, *, force: bool = False) -> Verdict:
+    """Let a release serve if the gate passes, or whatever it says with `force`; the newest when none is named.
+
+    Raises:
+        NotFound: `unknown-release`, `no-release`.
+    """
+    candidate = stores.registry.open(system.name, release or stores.registry.newest(system.name))
+    verdict = compare(stores, declared(candidate), candidate)
+    return _act(stores, system, verdict) if verdict.passed or force else verdict
+
+
+def compare(
+    stores: Stores, system: System, candidate: Release, *, data: Dataset | None = None, threads: int = 2
+) -> Verdict:
+    """Candidate against champion on the newest held-out window: the test part of the candidate.
+
+    Each is scored with its own features, on the same impressions.
+    """
+    champion = stores.registry.pointers(system.name).champion
+    if champion is None or champion == candidate.id:
+        return gate.first(candidate.id)
+    data = data or _held_out(stores, system, candidate)
+    old = stores.registry.open(system.name, champion)
+    theirs = data if _same_plan(old, candidate) else _held_out(stores, declared(old), candidate)
+    pair = [_serving_rung(r, d, threads) for r, d in ((candidate, data), (old, theirs))]
+    differences = pick(rankers.compare(pair[0], pair[1], judge.held_out(data)), slice="all")
+    return gate.decide(candidate.id, champion, differences, system.retrain.promote_if)
+
+
+def declared(release: Release) -> System:
+    """The system that a release carries."""
+    return load(release.path(SYSTEM_FILE))
+
+
+def _held_out(stores: Stores, system: System, candidate: Release) -> Dataset:
+    stores.history.sync(stores.log)
+    return dataset.build(
+        system, stores.history, as_of=candidate.manifest.created_at, split=training.split_of(candidate)
+    )
+
+
+def _same_plan(one: Release, other: Release) -> bool:
+    return plain(one.manifest.plan) == plain(other.manifest.plan)
+
+
+def _serving_rung(release: Release, data: Dataset, threads: int) -> rankers.Rung:
+    name = str(release.manifest.models["serving"]["ranking"])
+    rung, _, _ = name.partition("-")
+    return judge.predict(rung, release.folder / "ranking" / name, data.test, threads=threads)
+
+
+def _act(stores: Stores, system: System, verdict: Verdict) -> Verdict:
+    """Move the pointer, unless somebody else moved it since the verdict."""
+    stores.registry.promote(
+        system.name, verdict.candidate, at=now_us(), who="gate", why=verdict.why, expected=verdict.champion
+    )
+    return verdict.serving()

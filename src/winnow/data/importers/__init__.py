@@ -1,0 +1,10 @@
+"""Importers of public data sets and of any CSV or Parquet file."""
+
+from winnow.data.importers.base import Importer, Summary, load
+from winnow.data.importers.kuairand import KuaiRand
+from winnow.data.importers.mapping import Mapped
+from winnow.data.importers.movielens import MovieLens
+
+BY_NAME: dict[str, type[Importer]] = {kind.name: kind for kind in (KuaiRand, MovieLens)}
+
+__all__ = ["BY_NAME", "Importer", "KuaiRand", "Mapped", "MovieLens", "Summary", "load"]

@@ -1,0 +1,7 @@
+"""Live tables: aggregates and table columns as of now, in shared memory; one writer, any number of readers."""
+
+from winnow.features.live.layout import Caps
+from winnow.features.live.state import LiveReader, LiveState
+from winnow.features.live.writer import LiveWriter, Replay
+
+__all__ = ["Caps", "LiveReader", "LiveState", "LiveWriter", "Replay"]

@@ -1,0 +1,73 @@
+"""The ingester process: live tables, checkpoints and history follow the log. `python -m winnow.http.ingester`."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from winnow.http.process import follow_parent, log_to_stderr, project_folder
+from winnow.monitoring import metrics
+from winnow.project import Project
+from winnow.serving.ingester import Ingester
+from winnow.serving.runtime import LIVE
+
+_log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Follows the log until SIGTERM."""
+    log_to_stderr("ingester")
+    follow_parent()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    run(Project(project_folder()), stop)
+
+
+def run(project: Project, stop: threading.Event) -> None:
+    """Follows the log of a project until told to stop."""
+    settings = project.settings.ingest
+    systems, tables = project.systems.values(), project.tables.values()
+    ingester = Ingester(project.log, project.folder / LIVE, systems, tables=tables, rows=settings.batch_rows)
+    chores = [
+        _Chore("checkpoint", settings.checkpoint_s, ingester.checkpoint),
+        _Chore("history", settings.history_s, lambda: project.history.sync(project.log)),
+        _Chore("figures", 1.0, lambda: _figures(project, ingester)),
+    ]
+    ingester.run(stop, poll_s=settings.poll_ms / 1000, each=partial(_do, chores))
+    ingester.close()
+    project.log.close()
+
+
+def _do(chores: "list[_Chore]") -> None:
+    for chore in chores:
+        chore.maybe()
+
+
+class _Chore:
+    """Something to be done from time to time; when it fails, it is tried again the next time."""
+
+    def __init__(self, name: str, every_s: float, work: Callable[[], object]):
+        self._name, self._every_s, self._work = name, every_s, work
+        self._due = time.monotonic() + every_s
+
+    def maybe(self) -> None:
+        """Does it when it is due."""
+        if time.monotonic() < self._due:
+            return
+        try:
+            self._work()
+        except Exception:
+            _log.exception("%s failed", self._name)
+        self._due = time.monotonic() + self._every_s
+
+
+def _figures(project: Project, ingester: Ingester) -> None:
+    metrics.LOG_SEQ.set(project.log.last_seq())
+    metrics.APPLIED_SEQ.set(ingester.applied_seq)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The site: what one worker process holds, shared by all its routes."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from starlette.types import Scope
+
+from winnow.project import Project
+from winnow.serving.runtime import Runtime
+
+T = TypeVar("T")
+_WRITERS = 16  # threads that wait for the disk together: one sync serves all of them
+
+
+class Site:
+    """A project with a runtime and threads to work in.
+
+    Args:
+        project: what is served.
+    """
+
+    def __init__(self, project: Project):
+        self.project = project
+        self.runtime = Runtime(project)
+        self._rankers = ThreadPoolExecutor(project.settings.server.threads, thread_name_prefix="rank")
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
+
+    async def ranking(self, work: Callable[..., T], *given: Any) -> T:
+        """The result of work that keeps a processor busy."""
+        return await asyncio.get_running_loop().run_in_executor(self._rankers, partial(work, *given))
+
+    async def writing(self, work: Callable[..., T], *given: Any) -> T:
+        """The result of work that waits for the disk."""
+        return await asyncio.get_running_loop().run_in_executor(self._writers, partial(work, *given))
+
+    def close(self) -> None:
+        """Waits for what is being done, then lets go of everything."""
+        self._rankers.shutdown()
+        self._writers.shutdown()
+        self.runtime.close()
+        self.project.log.close()
+
+
+def site_of(scope: Scope) -> Site:
+    """The site behind a request."""
+    site: Site = scope["app"].state.site
+    return site

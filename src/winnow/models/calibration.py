@@ -1,0 +1,149 @@
+"""Per-head calibration: makes predictions mean what they say, by plain numbers fitted on the validation part."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winnow.core.errors import InputError, Problem
+from winnow.features.batch import Floats
+from winnow.models.artefact import corrupt
+from winnow.models.base import HeadType
+
+Method = Literal["isotonic", "platt"]
+FILE = "calibration.npz"
+_EDGE = 1e-6
+_LEAST_ROWS = 50
+_BLOCK_PRIOR = 5.0  # rows by which each isotonic step leans on its own mean prediction
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Head → knots (x, y) of a rising, piecewise linear curve from raw to calibrated predictions.
+
+    Between knots it is linear, outside it is flat. Heads without a curve stay as they are.
+    """
+
+    curves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+    @classmethod
+    def fit(cls, method: Method, raw: Floats, labels: Mapping[str, Floats], *, types: Mapping[str, HeadType]) -> Self:
+        """Curves fitted on held-out predictions.
+
+        Args:
+            method: `isotonic` or `platt` (logistic on the log-odds); regression heads are scaled to the mean of the
+                label with either.
+            raw: predictions, float32 [N, H], columns in the order of `types`.
+            labels: head → float32 [N]; NaN where unknown.
+            types: head → `binary` or `regression`.
+
+        Raises:
+            InputError: `unknown-calibration`.
+        """
+        if method not in ("isotonic", "platt"):
+            raise InputError(Problem("unknown-calibration", f"calibration `{method}`", fix="isotonic or platt"))
+        curves = {}
+        for column, (head, kind) in enumerate(types.items()):
+            known = ~np.isnan(labels[head])
+            x, y = raw[known, column].astype(np.float64), labels[head][known].astype(np.float64)
+            curve = _curve(method, kind, x, y) if len(y) >= _LEAST_ROWS else None
+            curves |= {head: curve} if curve else {}
+        return cls(curves)
+
+    def apply(self, raw: Floats, heads: tuple[str, ...]) -> Floats:
+        """Calibrated predictions, float32 [N, H], same shape as `raw`."""
+        out = raw.astype(np.float32, copy=True)
+        for column, head in enumerate(heads):
+            if head in self.curves:
+                out[:, column] = np.interp(raw[:, column], *self.curves[head])
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Write `calibration.npz`."""
+        arrays = {f"{head}|{axis}": a for head, curve in self.curves.items() for axis, a in zip("xy", curve, strict=True)}
+        np.savez(folder / FILE, **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def open(cls, folder: Path) -> Self | None:
+        """What `save` wrote; None when the model has none.
+
+        Raises:
+            InputError: `model-corrupt`.
+        """
+        path = folder / FILE
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                heads = {key.rpartition("|")[0] for key in stored.files}
+                return cls({head: (stored[f"{head}|x"], stored[f"{head}|y"]) for head in sorted(heads)})
+        except Exception as error:
+            raise corrupt(path, f"{type(error).__name__}: {error}") from error
+
+
+def _curve(
+    method: Method, kind: HeadType, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    if kind == "regression":
+        scale = y.mean() / x.mean() if x.mean() > 0 else 1.0
+        top = max(float(x.max()), 1.0) * 1e3  # far beyond any prediction
+        return np.array([0.0, top]), np.array([0.0, top * scale])
+    if y.min() == y.max():
+        return None
+    return platt(x, y) if method == "platt" else isotonic(x, y)
+
+
+def isotonic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The non-decreasing step means of y over x (pool adjacent violators), joined linearly at the block centres.
+
+    Blocks lean a little on their own mean prediction, so that a small block does not answer 0 or 1.
+
+    Source: Zadrozny & Elkan 2002.
+    """
+    order = np.argsort(x, kind="stable")
+    centres: list[float] = []
+    means: list[float] = []
+    weights: list[float] = []
+    values, at = np.unique(x[order], return_inverse=True)
+    counts = np.bincount(at).astype(np.float64)
+    for v, m, n in zip(values, np.bincount(at, y[order]) / counts, counts, strict=True):
+        centres.append(v), means.append(m), weights.append(n)
+        while len(means) > 1 and means[-2] >= means[-1]:
+            n2, m2, c2 = weights.pop(), means.pop(), centres.pop()
+            total = weights[-1] + n2
+            means[-1] = (means[-1] * weights[-1] + m2 * n2) / total
+            centres[-1] = (centres[-1] * weights[-1] + c2 * n2) / total
+            weights[-1] = total
+    c, m, w = np.array(centres), np.array(means), np.array(weights)
+    smooth = (m * w + c * _BLOCK_PRIOR) / (w + _BLOCK_PRIOR)
+    return c, np.clip(np.maximum.accumulate(smooth), _EDGE, 1 - _EDGE)
+
+
+def platt(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """sigmoid(a · logit(x) + b) as a curve of 201 knots, a >= 0 by Newton's method.
+
+    Source: Platt 1999.
+    """
+    z = _logit(x)
+    design, weights = np.stack([z, np.ones_like(z)], axis=1), np.array([1.0, 0.0])
+    for _ in range(50):
+        p = _sigmoid(design @ weights)
+        hessian = design.T @ (design * (p * (1 - p))[:, None]) + 1e-6 * np.eye(2)
+        step = np.linalg.solve(hessian, design.T @ (y - p) - 1e-6 * weights)
+        weights = weights + np.clip(step, -2, 2)
+        if float(np.abs(step).max()) < 1e-9:
+            break
+    knots = np.linspace(-14, 14, 201)
+    return _sigmoid(knots), np.clip(_sigmoid(max(weights[0], 0.0) * knots + weights[1]), _EDGE, 1 - _EDGE)
+
+
+def _logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    p = np.clip(p, _EDGE, 1 - _EDGE)
+    return np.log(p / (1 - p))
+
+
+def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-np.clip(z, -40, 40)))

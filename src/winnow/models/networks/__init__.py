@@ -1,0 +1,1 @@
+"""The networks behind the models: the only place that imports torch."""

@@ -1,0 +1,111 @@
+"""The figures a running system exports, in the format of Prometheus.
+
+Several processes stand behind one port. Each writes its values into memory-mapped files of one folder, and whoever
+answers `/metrics` adds them up, so the answer is the same from every worker. The library decides between this and
+in-process values when it is first imported: a supervisor starts its workers with `environment(folder)`.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_PREFIX = "winnow_"
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.35, 0.5, 1, 2, 5, 10)
+_COUNTS = (0, 1, 5, 10, 20, 50, 100, 200, 300, 500, 750, 1_000, 2_000, 5_000)
+
+REQUESTS = Counter("winnow_http_requests_total", "HTTP requests answered", ["route", "status"])
+REQUEST_SECONDS = Histogram("winnow_http_request_seconds", "Time to answer a request", ["route"], buckets=_SECONDS)
+RANK_SECONDS = Histogram("winnow_rank_seconds", "Time of one ranking", ["system"], buckets=_SECONDS)
+STAGE_SECONDS = Histogram("winnow_stage_seconds", "Time of one stage", ["system", "stage"], buckets=_SECONDS)
+CANDIDATES = Histogram("winnow_candidates", "Candidates after a stage", ["system", "stage"], buckets=_COUNTS)
+DEGRADED = Counter("winnow_degraded_total", "Stages that failed or ran late and were left out", ["system", "stage"])
+ERRORS = Counter("winnow_errors_total", "Errors answered, by code", ["code"])
+EVENTS = Counter("winnow_events_total", "Events by outcome: accepted, duplicate, quarantined", ["type", "outcome"])
+APPEND_SECONDS = Histogram("winnow_log_append_seconds", "Time until a batch is on disk", buckets=_SECONDS)
+LAG_SECONDS = Gauge(
+    "winnow_ingest_lag_seconds", "Age of the oldest logged event that features do not show", multiprocess_mode="livemax"
+)
+LOG_SEQ = Gauge("winnow_log_seq", "Newest sequence number in the log", multiprocess_mode="max")
+APPLIED_SEQ = Gauge("winnow_applied_seq", "Newest sequence number that features show", multiprocess_mode="max")
+SERVING = Gauge(
+    "winnow_release_workers", "Workers that serve a release", ["system", "release"], multiprocess_mode="livesum"
+)
+FINDINGS = Gauge(
+    "winnow_monitor_value", "Last value of a monitor", ["system", "monitor", "subject", "measure"],
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+ALERTS = Gauge(
+    "winnow_monitor_alerts", "Findings beyond their limit", ["system", "monitor"], multiprocess_mode="mostrecent"
+)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Prepares an empty folder for the values of a group of processes.
+
+    Args:
+        folder: used by one supervisor at a time; files of an earlier run in it are removed.
+
+    Returns:
+        Variables that the processes must have in their environment when they start.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.db"):
+        old.unlink()
+    return {VARIABLE: str(folder)}
+
+
+def forget(folder: Path, pid: int) -> None:
+    """Drops the present values (such as "workers that serve") of a process that ended; its counts stay."""
+    mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+
+
+def exposition(folder: Path | None = None) -> bytes:
+    """The text of `/metrics`.
+
+    Args:
+        folder: of the group of processes; None takes the folder of this process's environment, or this process's own
+            values when it belongs to no group.
+    """
+    where = str(folder) if folder else os.environ.get(VARIABLE)
+    if where is None:
+        return _own()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=where)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+@contextmanager
+def timed(histogram: Histogram) -> Iterator[None]:
+    """Observes the seconds that a block takes, also when it fails."""
+    start = perf_counter()
+    try:
+        yield
+    finally:
+        histogram.observe(perf_counter() - start)
+
+
+def _own() -> bytes:
+    registry = CollectorRegistry()
+
+    class Ours:
+        def collect(self) -> Iterator[object]:
+            return (family for family in REGISTRY.collect() if family.name.startswith(_PREFIX))
+
+    registry.register(Ours())  # type: ignore[arg-type]
+    return generate_latest(registry)

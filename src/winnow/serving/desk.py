@@ -1,0 +1,104 @@
+"""A desk answers for one system: it holds the kit of the moment and serves every request from one."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from winnow.core.errors import Problem, Unavailable
+from winnow.core.system import System
+from winnow.core.time import now_us
+from winnow.data.ids import IdMap
+from winnow.features.plan import Plan
+from winnow.serving.effects import Served, ServedLog, served_events
+from winnow.serving.explain import explain
+from winnow.serving.gather import Gatherer
+from winnow.serving.hydrate import hydrate
+from winnow.serving.kit import Kit
+from winnow.serving.renew import Renewal
+from winnow.serving.reply import CHAMPION, reply
+from winnow.serving.request import RankReply, RankRequest
+from winnow.serving.trace import Trace
+
+
+class Desk:
+    """Serves one system.
+
+    Args:
+        system: the declaration.
+        renewal: makes its kits.
+        ids: ids and row numbers.
+        gatherer: threads for the sources.
+        served: where replies are logged; None leaves them out.
+        clock: the present, microseconds UTC.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        renewal: Renewal,
+        ids: IdMap,
+        *,
+        gatherer: Gatherer,
+        served: ServedLog | None = None,
+        clock: Callable[[], int] = now_us,
+    ):
+        self.system, self._renewal, self._ids = system, renewal, ids
+        self._gatherer, self._served, self._clock = gatherer, served, clock
+        self._events = served_events(system, Plan.of(system.features, system.labels).numeric_names)
+        self._kit: Kit | None = None
+        self._turn = threading.Lock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be served."""
+        return self._kit is not None
+
+    @property
+    def trouble(self) -> Problem | None:
+        """Why the release that should serve does not, or not wholly."""
+        return self._renewal.trouble
+
+    @property
+    def kit(self) -> Kit:
+        """What requests are served with now.
+
+        Raises:
+            Unavailable: `no-release`, or why the first release could not be loaded.
+        """
+        if self._kit is None:
+            raise Unavailable(self.trouble or _no_release(self.system.name))
+        return self._kit
+
+    def refresh(self) -> None:
+        """Moves to the next kit; see `Renewal.next`."""
+        with self._turn:
+            self._kit = self._renewal.next(self._kit)
+
+    def rank(self, request: RankRequest) -> RankReply:
+        """The reply to a request.
+
+        Raises:
+            InputError: with every bad parameter.
+            Unavailable: `no-release`.
+        """
+        start, kit = time.perf_counter(), self.kit
+        query = hydrate(request, kit, self._ids)
+        trace = Trace(full=query.explain)
+        ranking = self.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)
+        if self._served is not None and len(ranking.shown):
+            release = kit.bundle.release
+            self._served.put(Served(self._events, query, release, CHAMPION, self._clock(), ranking))
+        inside: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+        if query.explain:
+            inside = explain(ranking, query, kit, self._ids, trace=trace)
+        answer = reply(ranking, query, kit, self._ids, trace=trace)
+        ms = (time.perf_counter() - start) * 1000
+        return msgspec.structs.replace(answer, explanation=inside, ms=round(ms, 3))
+
+
+def _no_release(system: str) -> Problem:
+    why = "without models there is nothing to rank with"
+    return Problem("no-release", f"no release of `{system}` serves yet", system, why, f"run `winnow train {system}`")

@@ -1,0 +1,149 @@
+"""Effects: what was shown, and why, goes to the event log in the background; a request never waits for it."""
+
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from winnow.core.candidates import Floats
+from winnow.core.system import System
+from winnow.data.batch import Batch, Coded, Draft
+from winnow.data.chunk import Column
+from winnow.data.log import EventLog
+from winnow.data.schema import Events, number, text, time
+from winnow.serving.pipeline import Ranking
+from winnow.serving.query import Query
+
+_log = logging.getLogger(__name__)
+_BATCH = 64  # replies written at once
+_OWN = frozenset({"recommendation_id"})
+_WAIT_S = 0.05  # how long a reply waits for others to be written with
+
+
+def served_events(system: System, feature_names: Sequence[str]) -> Events:
+    """The event type `<system>_served`: one row per item of a reply, with all that led to its place."""
+    numbers = ["position", "propensity", "value", "sources"]
+    numbers += [f"head_{name}" for name in system.labels.heads] + [f"feature_{name}" for name in feature_names]
+    fields = dict.fromkeys(numbers, number) | {"as_of": time, "release": text, "arm": text}
+    return Events(f"{system.name}_served", refs=dict(system.labels.of.refs), fields=fields)
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """One reply as it was sent.
+
+    Args:
+        events: as `served_events` declares them.
+        query: what was asked.
+        release, arm: as in the reply.
+        at: when it was asked, microseconds UTC.
+        ranking: what was shown, and why.
+    """
+
+    events: Events
+    query: Query
+    release: str
+    arm: str
+    at: int
+    ranking: Ranking
+
+
+class ServedLog:
+    """Writes replies to the log from a thread of its own.
+
+    Args:
+        log: the event log.
+        limit: replies that may wait; beyond it they are dropped and counted, so that a slow disk slows no request.
+    """
+
+    def __init__(self, log: EventLog, *, limit: int = 10_000) -> None:
+        self._log = log
+        self._waiting: queue.Queue[Served | None] = queue.Queue(limit)
+        self._idle = threading.Event()
+        self.dropped = 0
+        self.written = 0
+        self._thread = threading.Thread(target=self._run, name="served-log", daemon=True)
+        self._thread.start()
+
+    def put(self, served: Served) -> None:
+        """Takes a reply; returns at once."""
+        try:
+            self._waiting.put_nowait(served)
+        except queue.Full:
+            self.dropped += 1
+
+    def flush(self) -> None:
+        """Waits until everything taken so far is in the log, or was dropped."""
+        self._waiting.join()
+
+    def close(self) -> None:
+        """Writes what waits, then ends."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            batch = self._next()
+            open_ = None not in batch
+            served = [s for s in batch if s is not None]
+            try:
+                if served:
+                    self._log.append(Batch([draft(s, start) for s, start in _starts(served)]))
+                    self.written += len(served)
+            except Exception:
+                self.dropped += len(served)
+                _log.error("%d replies could not be logged", len(served), exc_info=True)
+            finally:
+                for _ in batch:
+                    self._waiting.task_done()
+
+    def _next(self) -> list[Served | None]:
+        """At least one reply, and those that come within a moment."""
+        batch = [self._waiting.get()]
+        while len(batch) < _BATCH and batch[-1] is not None:
+            try:
+                batch.append(self._waiting.get(timeout=_WAIT_S))
+            except queue.Empty:
+                break
+        return batch
+
+
+def _starts(served: Sequence[Served]) -> list[tuple[Served, int]]:
+    ends = np.cumsum([len(s.ranking.shown) for s in served])
+    return [(s, int(end) - len(s.ranking.shown)) for s, end in zip(served, ends, strict=True)]
+
+
+def draft(served: Served, start: int = 0) -> Draft:
+    """One reply as rows of the log, one per shown item.
+
+    Args:
+        served: the reply.
+        start: place of its first row in the batch.
+    """
+    shown, user, item = served.ranking.shown, next(iter(served.events.refs)), list(served.events.refs)[-1]
+    n = len(shown)
+    columns: dict[str, Column | Coded] = {
+        "recommendation_id": [served.query.recommendation_id] * n,
+        user: np.full(n, served.query.user),
+        item: shown.rows,
+        "position": np.arange(1.0, n + 1),
+        "propensity": shown.propensity,
+        "value": shown.value,
+        "sources": shown.sources.astype(np.float64),
+        "as_of": np.full(n, served.ranking.as_of),
+        "release": [served.release] * n,
+        "arm": [served.arm] * n,
+    }
+    columns |= _numbers("head_", served.ranking.heads, shown.heads)
+    if (features := served.ranking.features) is not None:
+        columns |= _numbers("feature_", features.numeric_names, features.numeric[shown.place])
+    columns = {name: values for name, values in columns.items() if name in served.events.columns or name in _OWN}
+    return Draft("event", served.events.name, start + np.arange(n), np.full(n, served.at), columns)
+
+
+def _numbers(prefix: str, names: Sequence[str], values: Floats) -> dict[str, Column | Coded]:
+    return {f"{prefix}{name}": values[:, i].astype(np.float64) for i, name in enumerate(names)}

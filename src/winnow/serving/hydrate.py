@@ -1,0 +1,144 @@
+"""Hydration: a request becomes a query. Ids turn into row numbers here, and every bad parameter is told at once."""
+
+import math
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winnow.core.candidates import Ints, Mask
+from winnow.core.errors import InputError, Problem, did_you_mean
+from winnow.core.time import parse_time
+from winnow.data.ids import IdMap
+from winnow.data.schema import Kind, Table
+from winnow.features.state import NEVER
+from winnow.serving.kit import Kit
+from winnow.serving.query import Boost, Query
+from winnow.serving.request import Condition, RankRequest
+
+
+def hydrate(request: RankRequest, kit: Kit, ids: IdMap) -> Query:
+    """The query behind a request.
+
+    Raises:
+        InputError: with every bad parameter: `unknown-context`, `unknown-column`, `bad-value`, `size-too-large`.
+    """
+    return _Hydration(request, kit, ids).query()
+
+
+class _Hydration:
+    """The parameters of one request, and what is wrong with them."""
+
+    def __init__(self, request: RankRequest, kit: Kit, ids: IdMap):
+        self.request, self.kit, self.ids = request, kit, ids
+        self.labels = kit.system.labels
+        self.problems: list[Problem] = []
+
+    def query(self) -> Query:
+        request, item = self.request, self.labels.item
+        size = self._size()
+        context = dict(self._context())
+        masks = [self._mask(f"filter.{c}", c, wish) for c, wish in request.filter.items()]
+        boosts = tuple(self._boosts())
+        if self.problems:
+            raise InputError(*self.problems)
+        user_id = str(request.user)
+        return Query(
+            recommendation_id=uuid.uuid4().hex,
+            user_id=user_id,
+            user=int(self.ids.rows(self.labels.user.name, [user_id])[0]),
+            at=self.kit.live.watermark,
+            size=size,
+            deadline=time.monotonic() + self._seconds(),
+            context=context,
+            exclude=self._rows(item.name, request.exclude),
+            allowed=np.logical_and.reduce(masks) if masks else None,
+            boosts=boosts,
+            diversity=request.diversity,
+            exploration=request.exploration,
+            explain=request.explain,
+            reasons=request.reasons or request.explain,
+        )
+
+    def _size(self) -> int:
+        pipeline = self.kit.system.pipeline
+        size = self.request.size or int(pipeline.size)
+        if size > pipeline.candidates:
+            what = f"size is {size}, and at most {pipeline.candidates} items are judged"
+            self.problems.append(Problem("size-too-large", what, "size", fix="ask for fewer"))
+        return size
+
+    def _seconds(self) -> float:
+        limit = float(self.kit.system.frame.p99.total_seconds())
+        return min(limit, (self.request.deadline_ms or math.inf) / 1000)
+
+    def _rows(self, domain: str, values: list[Any]) -> Ints:
+        rows = self.ids.rows(domain, [str(v) for v in values]) if values else np.empty(0, np.int64)
+        return rows[rows >= 0]
+
+    def _context(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        shown = self.labels.of
+        for name, value in self.request.context.items():
+            if name not in shown.fields:
+                fix = did_you_mean(name, shown.fields)
+                what = f"`{shown.name}` has no field `{name}`"
+                self.problems.append(Problem("unknown-context", what, f"context.{name}", fix=fix))
+            elif value is not None:
+                found = self._values(f"context.{name}", shown.fields[name], shown.domain(name), [value])
+                if found is not None:
+                    yield name, found
+
+    def _boosts(self) -> Iterator[Boost]:
+        for column, factors in self.request.boost.items():
+            for value, factor in factors.items():
+                yield Boost(self._mask(f"boost.{column}", column, value), factor)
+
+    def _mask(self, param: str, column: str, wish: Condition) -> Mask:
+        """Which items meet a condition on a column, bool [I]."""
+        item: Table = self.labels.item
+        everything = np.arange(len(self.kit.catalogue.exists))
+        if column not in item.columns or item.columns[column].storage == "text":
+            usable = [c for c, kind in item.columns.items() if kind.storage != "text"]
+            what = f"`{item.name}` has no column `{column}` to choose by"
+            self.problems.append(Problem("unknown-column", what, param, fix=did_you_mean(column, usable)))
+            return np.ones(len(everything), bool)
+        kind = item.columns[column]
+        values = self.kit.view(_NOBODY, everything).path(getattr(item, column))
+        if isinstance(wish, Mapping):
+            return self._between(param, kind, values, wish)
+        wanted = self._values(param, kind, item.domain(column), wish if isinstance(wish, list) else [wish])
+        hit = np.isin(values, wanted[wanted >= 0] if kind.has_domain else wanted) if wanted is not None else values == 0
+        return np.asarray(hit.reshape(len(hit), -1).any(axis=1))
+
+    def _between(self, param: str, kind: Kind, values: NDArray[Any], wish: Mapping[str, Any]) -> Mask:
+        if kind.storage not in ("number", "time") or not wish or set(wish) - {"at_least", "at_most"}:
+            fix = 'numbers and times take {"at_least": x, "at_most": y}, others a value or a list of values'
+            self.problems.append(Problem("bad-value", f"{dict(wish)} does not fit a {kind.storage}", param, fix=fix))
+            return np.ones(len(values), bool)
+        kept: Mask = values != NEVER if kind.storage == "time" else ~np.isnan(values)
+        for name, bound in wish.items():
+            limit = self._values(f"{param}.{name}", kind, "", [bound])
+            if limit is not None:
+                kept = kept & (values >= limit[0] if name == "at_least" else values <= limit[0])
+        return kept
+
+    def _values(self, param: str, kind: Kind, domain: str, values: list[Any]) -> NDArray[Any] | None:
+        """Values as a column holds them; None, and a problem, when one does not fit."""
+        try:
+            if kind.has_domain:
+                return self.ids.rows(domain, [str(v) for v in values])
+            if kind.storage == "time":
+                return np.array([parse_time(v) for v in values], np.int64)
+            numbers = np.array([float(v) for v in values])
+            if not np.isfinite(numbers).all():
+                raise ValueError("not a finite number")
+            return numbers if kind.storage == "number" else numbers.astype(np.int64)
+        except (ValueError, TypeError, OverflowError) as error:
+            self.problems.append(Problem("bad-value", f"{values[:3]} does not fit a {kind.storage}: {error}", param))
+            return None
+
+
+_NOBODY = Query("", "", -1, 0, 0, 0.0)

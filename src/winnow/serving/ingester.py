@@ -1,0 +1,86 @@
+"""The ingester: follows the event log and keeps the live tables up to date with it."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from winnow.core.system import System
+from winnow.data.chunk import Chunk
+from winnow.data.log import EventLog
+from winnow.data.schema import Table
+from winnow.features.aggregate import Aggregate
+from winnow.features.live import LiveWriter
+from winnow.features.plan import Plan
+
+_log = logging.getLogger(__name__)
+_IDLE_S = 0.5  # the watermark moves without events this often; asking the log for it costs a sync
+
+
+def needed(systems: Iterable[System]) -> tuple[Aggregate, ...]:
+    """The live state that features, sources and filters of all systems need, each once."""
+    plans = ((*Plan.of(s.features, s.labels).aggregates, *s.pipeline.aggregates()) for s in systems)
+    return tuple(dict.fromkeys(a for aggregates in plans for a in aggregates))
+
+
+class Ingester:
+    """Applies the log to the live tables, each row exactly once.
+
+    Args:
+        log: the event log.
+        folder: of the live tables.
+        systems: whose state is kept.
+        tables: those whose columns are kept.
+        rows: applied at a time when there is much to catch up with.
+
+    Raises:
+        Conflict: `live-locked` when another ingester runs.
+    """
+
+    def __init__(self, log: EventLog, folder: Path, systems: Iterable[System], *, tables: Iterable[Table], rows: int):
+        self._log, self._rows = log, rows
+        self._writer = LiveWriter(folder, needed(systems), tables, replay=self._replay, batch=rows)
+        self._asked = time.monotonic() - _IDLE_S
+
+    def step(self) -> int:
+        """Applies what is new; how many rows that was."""
+        before = self._writer.applied_seq
+        rows = self._writer.catch_up() - before
+        if not rows and time.monotonic() - self._asked >= _IDLE_S:
+            moment = self._log.watermark()
+            if self._writer.catch_up() == before:
+                self._writer.advance(moment)
+            self._asked = time.monotonic()
+        return rows
+
+    def run(self, stop: threading.Event, *, poll_s: float, each: Callable[[], None] = lambda: None) -> None:
+        """Follows the log until told to stop.
+
+        Args:
+            stop: set to end.
+            poll_s: pause when nothing is new.
+            each: called between two steps: checkpoints, history.
+        """
+        while not stop.is_set():
+            if not self.step():
+                stop.wait(poll_s)
+            each()
+
+    @property
+    def applied_seq(self) -> int:
+        """The last row of the log that has been applied."""
+        return self._writer.applied_seq
+
+    def checkpoint(self) -> None:
+        """Copies the live tables, so that a rebuild need not start at the start of the log."""
+        self._writer.checkpoint()
+
+    def close(self) -> None:
+        """Puts the live tables on disk."""
+        self._writer.close()
+
+    def _replay(self, after: int) -> Iterator[Chunk]:
+        while chunks := self._log.read(after, self._rows):
+            yield from chunks
+            after = chunks[-1].until

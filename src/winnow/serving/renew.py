@@ -1,0 +1,129 @@
+"""Renewal: the kit of the moment becomes the next one, in the background; requests keep the one they began with."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from winnow.core.candidates import Candidates, Floats
+from winnow.core.errors import Conflict, NotFound, Problem, Unavailable, WinnowError
+from winnow.core.system import System
+from winnow.data.ids import IdMap
+from winnow.features.live import LiveReader
+from winnow.releases import manifest as manifests
+from winnow.releases.registry import Pointers, Registry
+from winnow.releases.release import Release
+from winnow.serving import policy
+from winnow.serving.bundle import Bundle, damaged, load
+from winnow.serving.catalogue import Catalogue, Proposal, existing
+from winnow.serving.kit import Kit, Steady
+from winnow.serving.query import Query
+from winnow.serving.sources import Popular, Source
+from winnow.serving.trace import Trace
+
+_log = logging.getLogger(__name__)
+
+
+class Renewal:
+    """Makes kits for one system.
+
+    Args:
+        system: the declaration.
+        registry: says which release serves and with which weights.
+        live: live state.
+        ids: ids and row numbers.
+    """
+
+    def __init__(self, system: System, *, registry: Registry, live: LiveReader, ids: IdMap):
+        self._system, self._registry, self._live, self._ids = system, registry, live, ids
+        self.trouble: Problem | None = None  # why the release that should serve does not, or not wholly
+
+    def next(self, now: Kit | None) -> Kit | None:
+        """The kit that follows: of the release and the weights that the registry names, with a new look at the items.
+
+        A release that cannot be loaded leaves the present one in place, and `trouble` says why. Without a present one
+        the parts of it that can be loaded serve.
+
+        Args:
+            now: the present kit; None at the start.
+
+        Raises:
+            Unavailable: the registry, the log or the live state cannot be read.
+        """
+        pointers = self._registry.pointers(self._system.name)
+        if pointers.champion is None:
+            return now
+        bundle = self._bundle(pointers.champion, now.bundle if now else None)
+        if bundle is None:
+            return now
+        weights, version = self._weights(pointers, now)
+        kit = Kit(self._system, bundle, self._live, self._look(bundle), weights, version)
+        self._follow(kit)
+        return kit
+
+    def _bundle(self, release: str, now: Bundle | None) -> Bundle | None:
+        if now is not None and now.release == release:
+            return now
+        try:
+            bundle = load(self._registry.open(self._system.name, release), self._system)
+        except WinnowError as error:
+            return self._stand_in(release, error, now)
+        except Exception as error:
+            what = f"release {release} does not load: {type(error).__name__}: {error}"
+            return self._stand_in(release, Unavailable(Problem("release-unusable", what)), now)
+        self.trouble = None
+        return bundle
+
+    def _stand_in(self, release: str, error: WinnowError, now: Bundle | None) -> Bundle | None:
+        """The present release; without one, what can be used of the damaged one."""
+        if self.trouble != error.problems[0]:
+            _log.error("release %s of %s cannot be served: %s", release, self._system.name, error)
+        self.trouble = error.problems[0]
+        if now is not None or isinstance(error, Conflict | NotFound):
+            return now
+        folder = self._registry.root / self._system.name / release
+        try:
+            return load(Release(folder, manifests.read(folder)), self._system, bad=damaged(error, folder))
+        except WinnowError:
+            return None
+
+    def _weights(self, pointers: Pointers, now: Kit | None) -> tuple[dict[str, float], int]:
+        """The live weights, else those of the declaration."""
+        if now is not None and now.weights_version == pointers.weights_version:
+            return dict(now.weights), now.weights_version
+        live = self._registry.weights(self._system.name) if pointers.weights_version else None
+        return (dict(live.values), live.version) if live else (dict(self._system.pipeline.value.weights), 0)
+
+    def _look(self, bundle: Bundle) -> Catalogue:
+        item, at, state = self._system.labels.item, self._live.watermark, Steady(self._live)
+        rows = np.arange(self._ids.size(item.name))
+        exists = self._live.consistently(lambda s: existing(item, rows, s, at))
+        catalogue = Catalogue(at, exists)
+        # What policy would not show takes no place in a list.
+        query, kit = Query("", "", -1, at, 0, 0.0), Kit(self._system, bundle, self._live, catalogue, {})
+        shown = policy.admit(self._system.pipeline.policy, Candidates.of(rows[exists]), query, kit, Trace()).rows
+        sources: Sequence[Source] = self._system.pipeline.sources
+        found = {source.name: source.refresh(shown, state, at) for source in sources}
+        lists = {name: proposal for name, proposal in found.items() if proposal is not None}
+        popular = [lists[s.name] for s in sources if isinstance(s, Popular)]
+        return replace(catalogue, lists=lists, popularity=_by_row(popular[:1], len(rows)))
+
+    def _follow(self, kit: Kit) -> None:
+        """New items join the index, deleted ones leave; when that fails the index stays as it was."""
+        if kit.bundle.space is None:
+            return
+        try:
+            kit.bundle.space.follow(kit.catalogue.exists, Steady(self._live), kit.catalogue.at)
+        except Exception as error:
+            what = f"new items cannot be found by vector: {type(error).__name__}: {error}"
+            self.trouble = Problem("items-not-encoded", what, self._system.name)
+            _log.error("new items of %s were not encoded", self._system.name, exc_info=True)
+
+
+def _by_row(lists: Sequence[Proposal], size: int) -> Floats:
+    """Scores of a list by row, float32 [size]; 0 for rows that are not in it."""
+    scores = np.zeros(size, np.float32)
+    for rows, values in lists:
+        scores[rows] = values
+    return scores

@@ -1,0 +1,166 @@
+"""The runtime: what a process holds to answer rank requests of every system of a project."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import msgspec
+
+from winnow.core.errors import Conflict, InputError, unknown
+from winnow.core.settings import Settings
+from winnow.core.system import System
+from winnow.core.time import now_us
+from winnow.data.log import SqliteLog
+from winnow.data.schema import Table
+from winnow.features.live import LiveReader
+from winnow.releases.registry import Registry
+from winnow.serving.desk import Desk
+from winnow.serving.effects import ServedLog
+from winnow.serving.gather import Gatherer
+from winnow.serving.ingester import Ingester
+from winnow.serving.renew import Renewal
+from winnow.serving.request import RankReply, RankRequest, invalid
+
+LIVE = "live"
+_log = logging.getLogger(__name__)
+
+
+class Stores(Protocol):
+    """What serving needs of a project."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def systems(self) -> dict[str, System]: ...
+    @property
+    def tables(self) -> dict[str, Table]: ...
+    @property
+    def log(self) -> SqliteLog: ...
+    @property
+    def registry(self) -> Registry: ...
+
+
+class Runtime:
+    """Answers rank requests, and renews what it answers with in the background.
+
+    Args:
+        stores: the project.
+        clock: the present, microseconds UTC.
+        served: whether replies are logged.
+    """
+
+    def __init__(self, stores: Stores, *, clock: Callable[[], int] = now_us, served: bool = True):
+        self._stop, self._threads = threading.Event(), list[threading.Thread]()
+        self._gatherer = Gatherer()
+        self._served = ServedLog(stores.log) if served else None
+        self._refresh_s = stores.settings.server.refresh_s
+        live, ids, registry = LiveReader(stores.folder / LIVE), stores.log.ids, stores.registry
+        self.desks = {
+            name: Desk(
+                system,
+                Renewal(system, registry=registry, live=live, ids=ids),
+                ids,
+                gatherer=self._gatherer,
+                served=self._served,
+                clock=clock,
+            )
+            for name, system in stores.systems.items()
+        }
+
+    @classmethod
+    def open(cls, stores: Stores) -> Self:
+        """A runtime for a notebook or a command: ready when this returns, and kept up to date until `close`.
+
+        Where no server runs, it follows the log itself.
+        """
+        ingester = _own_ingester(stores)
+        runtime = cls(stores)
+        if ingester is not None:
+            runtime._spawn("ingester", lambda: _follow(ingester, runtime._stop, stores.settings.ingest.poll_ms / 1000))
+        runtime.start()
+        return runtime
+
+    def start(self) -> None:
+        """Gets ready, then renews in the background."""
+        self.refresh()
+        self._spawn("refresh", self._keep_fresh)
+
+    def refresh(self) -> None:
+        """One renewal of every system; what fails is logged and tried again the next time."""
+        for name, desk in self.desks.items():
+            try:
+                desk.refresh()
+            except Exception:
+                _log.warning("%s could not be renewed", name, exc_info=True)
+
+    def desk(self, system: str) -> Desk:
+        """Who answers for a system.
+
+        Raises:
+            NotFound: `unknown-system`.
+        """
+        if system not in self.desks:
+            raise unknown("system", system, self.desks, where="system")
+        return self.desks[system]
+
+    def answer(self, system: str, request: RankRequest) -> RankReply:
+        """The reply to a request.
+
+        Raises:
+            NotFound: `unknown-system`.
+            InputError: with every bad parameter.
+            Unavailable: `no-release`.
+        """
+        return self.desk(system).rank(request)
+
+    def rank(self, system: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """As `answer`, from and to plain data."""
+        try:
+            wanted = msgspec.convert(request, RankRequest)
+        except msgspec.ValidationError as error:
+            raise InputError(invalid(str(error), known=RankRequest.__struct_fields__)) from error
+        data: dict[str, Any] = msgspec.to_builtins(self.answer(system, wanted))
+        return data
+
+    def explain(self, system: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """As `rank`, with everything that led to the reply."""
+        return self.rank(system, {**request, "explain": True})
+
+    def close(self) -> None:
+        """Ends the background work and writes what waits to be logged."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        self._gatherer.close()
+        if self._served is not None:
+            self._served.close()
+
+    def _spawn(self, name: str, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _keep_fresh(self) -> None:
+        while not self._stop.wait(self._refresh_s):
+            self.refresh()
+
+
+def _own_ingester(stores: Stores) -> Ingester | None:
+    """An ingester that has caught up, or None where another process follows the log."""
+    systems, tables, rows = stores.systems.values(), stores.tables.values(), stores.settings.ingest.batch_rows
+    try:
+        ingester = Ingester(stores.log, stores.folder / LIVE, systems, tables=tables, rows=rows)
+    except Conflict:
+        return None
+    while ingester.step():
+        pass
+    return ingester
+
+
+def _follow(ingester: Ingester, stop: threading.Event, poll_s: float) -> None:
+    ingester.run(stop, poll_s=poll_s)
+    ingester.close()

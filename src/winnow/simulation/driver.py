@@ -1,0 +1,246 @@
+"""The people of a world using a running service, through its HTTP API only, and what its lists are really worth.
+
+A visit takes no time here: its impressions and reactions carry the moments at which they were drawn, microseconds
+apart, so that rounds of collecting and retraining can follow each other in minutes. Declare a label window to match.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from winnow.core.errors import InputError, Problem
+from winnow.core.time import days, now_us, to_us
+from winnow.simulation import policies
+from winnow.simulation.people import Floats, Rows
+from winnow.simulation.reactions import SURFACES, examination
+from winnow.simulation.service import Service
+from winnow.simulation.tables import FEEDBACK, video_frame
+from winnow.simulation.world import World
+
+_HALF_LIFE_US = to_us(days(2))
+
+
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """One list that the service showed, and what the person did with it.
+
+    Args:
+        person: row.
+        at: moment, microseconds.
+        videos: rows in the order shown, int64 [k].
+        clicks: number of clicks.
+        watched: rows of the videos that were watched, int64 [c].
+        events: how many events were posted.
+    """
+
+    person: int
+    at: int
+    videos: Rows
+    clicks: int
+    watched: Rows
+    events: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a round of visits showed.
+
+    Args:
+        visits, impressions, clicks, events: counts.
+        value: true expected value of an impression on what the service showed, places weighted by examination.
+        low, high: 95 % interval of the mean over visits.
+        oracle, popular, chance: the same for the best lists there are, the most watched videos, and chance, for the
+            same people at the same moments.
+    """
+
+    visits: int
+    impressions: int
+    clicks: int
+    events: int
+    value: float
+    low: float
+    high: float
+    oracle: float
+    popular: float
+    chance: float
+
+    @property
+    def click_rate(self) -> float:
+        """Clicks per impression."""
+        return self.clicks / max(self.impressions, 1)
+
+
+@dataclass(eq=False)
+class Driver:
+    """Acts for the people of a world.
+
+    Args:
+        world: who acts; replaced when videos are put up.
+        url: of the service.
+        key: API key, or None.
+        shown: length of the lists that are asked for.
+        at_once: requests in flight.
+        clock: the present, microseconds.
+        watches: decayed watches per video, float64 [V]; the popularity rung orders by it.
+    """
+
+    world: World
+    url: str
+    key: str | None = None
+    shown: int = 12
+    at_once: int = 8
+    clock: Callable[[], int] = now_us
+    watches: Floats = field(init=False)
+    _counted_at: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watches, self._counted_at = np.zeros(len(self.world.videos)), self.world.until
+
+    def remember(self, watch: pl.DataFrame) -> None:
+        """Counts the watches of the initial log (columns `video`, `at`)."""
+        rows = [self.world.video_rows[v] for v in watch["video"]]
+        weight = 0.5 ** ((self.world.until - watch["at"].to_numpy()) / _HALF_LIFE_US)
+        self.watches += np.bincount(rows, weight, len(self.watches))
+
+    def put_up(self, count: int) -> Rows:
+        """Puts up the next videos that were held back; returns their rows.
+
+        Raises:
+            InputError: `service-refused`.
+        """
+        rows, at = self.world.videos.held_back()[:count], self.clock()
+        self.world = self.world.put_up(rows, at)
+        new = video_frame(self.world, rows).drop("changed_at").to_dicts()
+        asyncio.run(self._put(new))
+        return rows
+
+    async def _put(self, rows: Sequence[dict[str, Any]]) -> None:
+        async with Service(self.url, key=self.key) as service:
+            await service.put("video", rows)
+
+    def round(self, number: int, visits: int) -> Round:
+        """Lets people visit, and measures what they were shown.
+
+        Args:
+            number: of the round; the same number draws the same people with the same luck.
+            visits: how many.
+
+        Raises:
+            Unavailable: `service-unavailable`, when the service stays away for a minute.
+            InputError: `service-refused`.
+        """
+        done = asyncio.run(self._visits(number, visits))
+        report = measure(self.world, done, self._decayed(done[-1].at), number=number)
+        for visit in done:
+            np.add.at(self.watches, visit.watched, 1.0)
+        return report
+
+    def _decayed(self, at: int) -> Floats:
+        self.watches *= 0.5 ** ((at - self._counted_at) / _HALF_LIFE_US)
+        self._counted_at = at
+        return self.watches
+
+    async def _visits(self, number: int, count: int) -> list[Visit]:
+        rate = self.world.people.sessions_per_day / self.world.people.sessions_per_day.sum()
+        people = self.world.rng(20, number).choice(len(rate), count, p=rate).tolist()
+        gate = asyncio.Semaphore(self.at_once)
+        async with Service(self.url, key=self.key) as service, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._visit(service, gate, (number, i, p))) for i, p in enumerate(people)]
+        return [t.result() for t in tasks]
+
+    async def _visit(self, service: Service, gate: asyncio.Semaphore, which: tuple[int, int, int]) -> Visit:
+        number, index, person = which
+        rng = self.world.rng(21, number, index)
+        surface = int(rng.random() < 0.2)
+        async with gate:
+            user = self.world.people.ids[person]
+            reply = await service.rank(user, size=self.shown, surface=SURFACES[surface])
+            visit, events = self.act(reply, person, surface=surface, key=f"r{number}-{index}", rng=rng)
+            await service.events(events)
+        return visit
+
+    def act(
+        self, reply: dict[str, Any], person: int, *, surface: int, key: str, rng: np.random.Generator
+    ) -> tuple[Visit, list[dict[str, Any]]]:
+        """What a person does with a reply: the visit, and the events to post.
+
+        Args:
+            reply: of the rank route.
+            person: row.
+            surface: index into `SURFACES`.
+            key: stem of the event ids; the same visit always has the same.
+            rng: their luck.
+
+        Raises:
+            InputError: `not-this-world`.
+        """
+        videos, at = _rows_of(self.world, reply), self.clock()
+        place, who = np.arange(len(videos)), np.full(len(videos), person)
+        seen = examination(place, np.full(len(videos), surface))
+        outcome = self.world.react(who, videos, np.full(len(videos), at), seen=seen, rng=rng)
+        stem = {"user": self.world.people.ids[person], "recommendation_id": reply["recommendation_id"]}
+        shared = [
+            stem | {"video": item["id"], "at": at + int(i)} for i, item in zip(place, reply["items"], strict=True)
+        ]
+        events = [
+            row
+            | {
+                "type": "impression",
+                "event_id": f"{key}-{i}-impression",
+                "surface": SURFACES[surface],
+                "position": i + 1,
+            }
+            for i, row in enumerate(shared)
+        ]
+        for name in FEEDBACK:
+            for i in np.flatnonzero(outcome.click if name == "watch" else getattr(outcome, name)).tolist():
+                row = shared[i] | {"type": name, "event_id": f"{key}-{i}-{name}", "at": at + len(videos) + i}
+                events.append(row | _amounts(name, outcome.seconds[i], outcome.long[i]))
+        watched = videos[outcome.click]
+        return Visit(person, at, videos, len(watched), watched, len(events)), events
+
+
+def _rows_of(world: World, reply: dict[str, Any]) -> Rows:
+    ids = [item["id"] for item in reply["items"]]
+    strange = [i for i in ids if i not in world.video_rows]
+    if strange:
+        fix = "fill the service from this world: same size, seed and end"
+        raise InputError(Problem("not-this-world", f"the service shows `{strange[0]}`, unknown here", fix=fix))
+    return np.array([world.video_rows[i] for i in ids], dtype=np.int64)
+
+
+def _amounts(name: str, seconds: float, long: bool) -> dict[str, Any]:
+    return {"seconds": float(seconds), "long": bool(long)} if name == "watch" else {}
+
+
+def measure(world: World, visits: Sequence[Visit], watches: Floats, *, number: int) -> Round:
+    """What a round showed, beside what the best lists, the most watched videos and chance would have been worth.
+
+    Args:
+        world: the truth.
+        visits: at least one.
+        watches: (decayed) watches per video before the round, float64 [V].
+        number: of the round.
+    """
+    people, at = np.array([v.person for v in visits]), np.array([v.at for v in visits])
+    shown = max(1, *(len(v.videos) for v in visits))
+    lists = np.full((len(visits), shown), -1)
+    for row, visit in zip(lists, visits, strict=True):
+        row[: len(visit.videos)] = visit.videos
+    worth = world.list_value(people, lists, at)
+    error = 1.96 * float(worth.std()) / np.sqrt(len(worth))
+    references = {
+        "oracle": policies.oracle(world, people, at, size=shown),
+        "popular": policies.popular(world, people, at, size=shown, watches=watches),
+        "chance": policies.chance(world, people, at, size=shown, rng=world.rng(22, number)),
+    }
+    value = float(worth.mean())
+    return Round(
+        visits=len(visits), impressions=int((lists >= 0).sum()), clicks=sum(v.clicks for v in visits),
+        events=sum(v.events for v in visits), value=value, low=value - error, high=value + error,
+        **{name: float(world.list_value(people, best, at).mean()) for name, best in references.items()},
+    )  # fmt: skip

@@ -1,0 +1,22 @@
+"""The initial log of a world as an import: `winnow import world FOLDER`, where `FOLDER/world.json` notes the world."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from winnow.data.importers.base import Importer, Part
+from winnow.simulation.history import world_events, world_tables
+from winnow.simulation.world import World
+
+FILE = "world.json"
+
+
+class WorldImporter(Importer):
+    """People, videos, and what the people did before the service began; the path is the folder of `World.write`."""
+
+    name = "world"
+
+    def tables(self, path: Path) -> Iterator[Part]:
+        yield from world_tables(World.read(path / FILE))
+
+    def events(self, path: Path) -> Iterator[Part]:
+        yield from world_events(World.read(path / FILE))

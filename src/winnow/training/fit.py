@@ -1,0 +1,89 @@
+"""Fits every model of a system's two ladders, and calibrates the rankers on the part that tuned them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winnow.core.declare import Declared
+from winnow.core.system import Ladder, System
+from winnow.models.base import Ranker, Retriever, Run, load_scorer
+from winnow.models.calibration import Calibration
+from winnow.models.examples import Examples
+from winnow.training.dataset import Dataset
+from winnow.training.job import Job
+
+Progress = Callable[[str, float, float | None], None]
+Mask = NDArray[np.bool_]
+
+
+def silent(what: str, done: float, total: float | None) -> None:
+    """Progress that nobody watches."""
+
+
+def names(ladder: Ladder | None) -> Iterator[tuple[str, str, Any]]:
+    """Rung, `<rung>-<Model>` and declaration of every model, lowest first; a repeated model gets a number."""
+    for rung, models in (ladder.rungs if ladder else {}).items():
+        seen: dict[str, int] = {}
+        for model in models:
+            kind = type(model).__name__
+            seen[kind] = seen.get(kind, 0) + 1
+            yield rung, f"{rung}-{kind}" + (f"-{seen[kind]}" if seen[kind] > 1 else ""), model
+
+
+def serving(ladder: Ladder | None) -> str | None:
+    """Name of the model that serves."""
+    return next((name for rung, name, _ in names(ladder) if ladder and rung == ladder.serve), None)
+
+
+def fit_ladders(system: System, data: Dataset, job: Job, *, seed: int, threads: int, progress: Progress) -> None:
+    """Fit what is not fitted yet; files go to `job`'s `retrieval/` and `ranking/`."""
+
+    def run(folder: Path, model: Declared) -> Run:
+        def told(what: str, share: float) -> None:
+            progress(f"{folder.name}: {what}", round(100 * share), 100)
+
+        return Run(folder, seed, threads, told, types=system.labels.types())
+
+    for _, name, model in names(system.retrieval):
+        job.step(f"retrieval/{name}", lambda folder, model=model: _retriever(system, data, model, run(folder, model)))
+    for _, name, model in names(system.ranking):
+        job.step(f"ranking/{name}", lambda folder, model=model: _ranker(system, data, model, run(folder, model)))
+
+
+def _retriever(system: System, data: Dataset, model: Retriever, run: Run) -> None:
+    train, valid = (user_side(system, data, wanted(part)) for part in (data.train, data.valid))
+    model.fit(train, valid, data.catalogue, run)
+
+
+def _ranker(system: System, data: Dataset, model: Ranker, run: Run) -> None:
+    model.fit(data.train, data.valid, run)
+    if system.ranking.calibrate is None:
+        return
+    scorer, types = load_scorer(run.folder, threads=run.threads), system.labels.types()
+    raw = scorer.score(data.valid.features)
+    heads = {head: types[head] for head in scorer.heads}
+    Calibration.fit(system.ranking.calibrate, raw, data.valid.labels, types=heads).save(run.folder)  # type: ignore[arg-type]
+
+
+def wanted(rows: Examples) -> Examples:
+    """The impressions that led to something good: what retrieval should have found."""
+    return rows.take(positive(rows))
+
+
+def positive(rows: Examples) -> Mask:
+    """Impressions with a positive label in any head of 0 and 1, bool [N]."""
+    marks = np.zeros(len(rows), bool)
+    for label in rows.labels.values():
+        if np.isin(label[~np.isnan(label)], (0, 1)).all():
+            marks |= label == 1
+    return marks
+
+
+def user_side(system: System, data: Dataset, rows: Examples) -> Examples:
+    """The same rows with the features of the user and the request only."""
+    side = data.plan.side(system.labels.user_role, "request")
+    return replace(rows, features=rows.features.only(side.names))

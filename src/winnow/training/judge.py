@@ -1,0 +1,90 @@
+"""Scores every rung of a trained ladder on the held-out part, rankers on impressions and retrievers on the corpus."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winnow.core.system import System
+from winnow.evaluation import rankers, retrievers, slices
+from winnow.evaluation.lists import Relevant
+from winnow.evaluation.rankers import HeldOut, Rung
+from winnow.evaluation.report import Record
+from winnow.evaluation.retrievers import Queries, Retrieved
+from winnow.models.base import load_query_encoder, load_scorer
+from winnow.models.calibration import Calibration
+from winnow.models.examples import Examples
+from winnow.retrieval.index import scan
+from winnow.training.dataset import Dataset
+from winnow.training.fit import names, user_side, wanted
+
+FOUND = 100  # places of a retrieved list that count
+
+
+def evaluate(system: System, data: Dataset, folder: Path, *, threads: int) -> list[Record]:
+    """Every rung on the test part, with intervals and slices.
+
+    Args:
+        system: the declaration.
+        data: the dataset that the models were trained on.
+        folder: with `ranking/` and `retrieval/`.
+        threads: CPU threads.
+    """
+    found = _retrievers(system, data, folder, threads) if system.retrieval else []
+    return found + _rankers(system, data, folder, threads)
+
+
+def _rankers(system: System, data: Dataset, folder: Path, threads: int) -> list[Record]:
+    rungs = [
+        predict(rung, folder / "ranking" / name, data.test, threads=threads) for rung, name, _ in names(system.ranking)
+    ]
+    return rankers.evaluate(rungs, held_out(data))
+
+
+def predict(rung: str, folder: Path, rows: Examples, *, threads: int) -> Rung:
+    """Calibrated predictions of one fitted ranker."""
+    scorer, calibration = load_scorer(folder, threads=threads), Calibration.open(folder)
+    raw = scorer.score(rows.features)
+    model = folder.name.removeprefix(f"{rung}-")
+    return Rung(rung, model, scorer.heads, calibration.apply(raw, scorer.heads) if calibration else raw)
+
+
+def held_out(data: Dataset) -> HeldOut:
+    """The test part, with its slices."""
+    test, train = data.test, data.train
+    parts = slices.standard(test.user, test.item, trained_users=train.user, trained_items=train.item)
+    labels = {head: y.astype(np.float64) for head, y in test.labels.items()}
+    return HeldOut(labels, test.user, data.base_rates(), parts, test.weight)
+
+
+def _retrievers(system: System, data: Dataset, folder: Path, threads: int) -> list[Record]:
+    rows = user_side(system, data, wanted(data.test))
+    lists = [
+        Retrieved(rung, name.removeprefix(f"{rung}-"), found(folder / "retrieval" / name, rows, threads=threads))
+        for rung, name, _ in names(system.retrieval)
+    ]
+    return retrievers.evaluate(lists, _queries(data, rows), recall_k=FOUND)
+
+
+def _queries(data: Dataset, rows: Examples) -> Queries:
+    """One query per wanted impression: which item it was, asked as of its moment."""
+    train = data.train
+    corpus = int(max(data.catalogue.rows.max(initial=-1), rows.item.max(initial=-1))) + 1
+    seen = np.bincount(train.item, minlength=corpus)
+    return Queries(
+        Relevant.pairs(np.arange(len(rows)), rows.item, len(rows)),
+        rows.user,
+        {"new user": ~np.isin(rows.user, train.user)},
+        {"new item": seen == 0},
+    )
+
+
+def found(folder: Path, rows: Examples, *, threads: int) -> NDArray[np.int64]:
+    """The first places over the whole corpus by exact search, int64 [Q, FOUND]."""
+    encode = load_query_encoder(folder, threads=threads)
+    vectors, items = np.load(folder / "item_vectors.npy"), np.load(folder / "item_rows.npy")
+    lists = []
+    for start in range(0, len(rows), 4096):
+        places, _ = scan(vectors, encode(rows.features.take(slice(start, start + 4096))), min(FOUND, len(items)))
+        lists.append(items[places])
+    return np.concatenate(lists) if lists else np.empty((0, FOUND), np.int64)
