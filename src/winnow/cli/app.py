@@ -55,10 +55,11 @@ def validate(file: Path | None = None, *, project: ProjectFolder = HERE, json: J
     """
     from winnow.cli.printing import out, print_json
     from winnow.core.errors import DeclarationError
-    from winnow.project import loading
+    from winnow.core.loading import load
+    from winnow.project.shared import disagreements
 
-    systems = [loading.load(file)] if file else list(_open(project).systems.values())
-    problems = [p for s in systems for p in s.find_problems()] + loading.disagreements(systems)
+    systems = [load(file)] if file else list(_open(project).systems.values())
+    problems = [p for s in systems for p in s.find_problems()] + disagreements(systems)
     if json:
         print_json(problems)
     if problems:
@@ -78,14 +79,15 @@ def import_(
         path: Folder or file to read.
         mapping: For the importer `mapping`: a TOML file that says which column is what.
     """
-    from winnow.cli.printing import print_json, print_rows, progress
+    from winnow.cli.printing import out, print_json, print_rows
 
-    with progress(quiet=json) as report:
-        summary = _open(project).import_data(importer, path, mapping=mapping, progress=report)
+    summary = _open(project).import_data(importer, path, mapping=mapping).to_data()
     if json:
         print_json(summary)
         return
-    print_rows(summary.rows(), title=f"{importer}: {summary.seconds:.1f} s")
+    print_rows(summary["rows"], title=f"{importer}: {summary['seconds']:.1f} s")
+    for problem in summary["problems"]:
+        out.print(f"[yellow]![/] {problem['where']} {problem['what']}: {problem['fix']}")
 
 
 @app.command
@@ -113,7 +115,7 @@ def train(
         print_json(outcome.to_data())
         return
     out.print(report.table(outcome.records, title=f"{system}: test part, 95 % intervals"))
-    out.print(outcome.summary())
+    out.print(outcome.verdict.text())
 
 
 @app.command
@@ -149,9 +151,9 @@ def serve(
         port: Port.
         workers: HTTP worker processes.
     """
-    from winnow.console.serve import serve as run
+    from winnow.http.supervisor import serve as listen
 
-    run(_open(project), host=host, port=port, workers=workers)
+    listen(_open(project).folder, factory="winnow.console.app:create", host=host, port=port, workers=workers)
 
 
 @app.command
@@ -171,8 +173,9 @@ def explain(
     from winnow.cli.printing import print_json
 
     context = {"surface": surface} if surface else {}
-    reply = _open(project).explain(system, user=user, size=size, context=context)
-    print_json(reply) if json else print_explanation(reply)
+    opened = _open(project)
+    reply = opened.explain(system, user=user, size=size, context=context)
+    print_json(reply) if json else print_explanation(reply, opened.words(system))
 
 
 @app.command
@@ -231,19 +234,48 @@ def rollback(system: str, *, why: str = "", project: ProjectFolder = HERE, json:
     print_json({"champion": champion}) if json else out.print(f"{system} is served by {champion} again")
 
 
+key = app.command(App(name="key", help="API keys of the HTTP service."))
+
+
+@key.command(name="create")
+def key_create(name: str, *, project: ProjectFolder = HERE, json: Json = False) -> None:
+    """Make an API key; it is shown once, only its hash is kept.
+
+    Args:
+        name: Who it is for.
+    """
+    from winnow.cli.printing import out, print_json
+    from winnow.http import keys
+
+    made = keys.create(_open(project).folder, name)
+    print_json({"name": name, "key": made}) if json else out.print(made)
+
+
+@key.command(name="revoke")
+def key_revoke(name: str, *, project: ProjectFolder = HERE) -> None:
+    """Refuse a key from now on.
+
+    Args:
+        name: Who it was for.
+    """
+    from winnow.http import keys
+
+    keys.revoke(_open(project).folder, name)
+
+
 quarantine = app.command(App(name="quarantine", help="Rows that were refused: list them, mend the cause, replay them."))
 
 
 @quarantine.command(name="list")
 def quarantine_list(*, limit: int = 20, project: ProjectFolder = HERE, json: Json = False) -> None:
-    """The refused rows with field, reason and fix, newest first.
+    """The refused rows with field, reason and fix.
 
     Args:
         limit: How many.
     """
     from winnow.cli.printing import print_rows
 
-    print_rows(_open(project).quarantine.list(limit).to_dicts(), title="quarantine", as_json=json)
+    print_rows(_open(project).quarantine.rows(limit=limit).to_dicts(), title="quarantine", as_json=json)
 
 
 @quarantine.command(name="replay")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from winnow.evaluation.report import Record, direction
 
@@ -94,7 +93,7 @@ def decide(candidate: str, champion: str, differences: Sequence[Record], wishes:
 
 
 def _check(record: Record, wish: str) -> Check:
-    value, low, high = (float(record[k] or 0.0) for k in ("value", "low", "high"))  # type: ignore[literal-required]
+    value, low, high = (float(record[k] or 0.0) for k in ("value", "low", "high"))
     sign = _SIGN.get(direction(record["metric"]), 1.0)
     better, worse = (high < 0, low > 0) if sign > 0 else (low > 0, high < 0)
     return Check(record["metric"], record["head"], wish, value, low, high, better, worse)

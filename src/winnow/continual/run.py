@@ -5,7 +5,7 @@ from typing import Any
 
 from winnow.continual import gate
 from winnow.continual.gate import Verdict
-from winnow.core.declare import plain
+from winnow.core.declare import canonical, plain
 from winnow.core.loading import load
 from winnow.core.system import System
 from winnow.core.time import now_us
@@ -96,7 +96,7 @@ def _held_out(stores: Stores, system: System, candidate: Release) -> Dataset:
 
 
 def _same_plan(one: Release, other: Release) -> bool:
-    return plain(one.manifest.plan) == plain(other.manifest.plan)
+    return canonical(one.manifest.plan) == canonical(other.manifest.plan)
 
 
 def _serving_rung(release: Release, data: Dataset, threads: int) -> rankers.Rung:

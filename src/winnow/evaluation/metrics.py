@@ -97,7 +97,7 @@ def pr_auc_of(labels: ArrayLike, scores: ArrayLike) -> Statistic:
     rows, y, s = binary(labels, scores)
     order = np.argsort(-s)
     rows, y, s = rows[order], y[order], s[order]
-    ends = np.flatnonzero(np.append(s[1:] == s[1:], True)) if len(s) else np.zeros(0, np.int64)
+    ends = np.flatnonzero(np.append(s[1:] != s[:-1], True)) if len(s) else np.zeros(0, np.int64)
 
     def value(w: Floats) -> float:
         w = w[rows]

@@ -1,6 +1,6 @@
 """`Project`: one object that wires settings, systems and stores together, behind the three faces of Winnow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +89,8 @@ class Project:
         Raises:
             DeclarationError: every mistake in every file that cannot be loaded.
         """
-        loaded, problems = [], []
+        loaded: list[System] = []
+        problems: list[Problem] = []
         for path in self.system_files:
             try:
                 loaded.append(load(path))
@@ -152,7 +153,9 @@ class Project:
 
     # What people do
 
-    def import_data(self, name: str, path: Path | str, *, mapping: Path | None = None, progress: bool | None = None) -> Summary:  # fmt: skip
+    def import_data(
+        self, name: str, path: Path | str, *, mapping: Path | None = None, progress: bool | None = None
+    ) -> Summary:
         """Read a data set into the log; doing it again adds nothing.
 
         Args:
@@ -171,7 +174,9 @@ class Project:
         """Check refused rows again; those that pass land."""
         return self.quarantine.replay(self.intake)
 
-    def train(self, system: str, *, seed: int = 0, threads: int = 2, promote: bool = False, progress: Any = None) -> "Outcome":  # fmt: skip
+    def train(
+        self, system: str, *, seed: int = 0, threads: int = 2, promote: bool = False, progress: Any = None
+    ) -> "Outcome":
         """Train, evaluate and release the whole ladder; see `winnow.continual.run.train`."""
         from winnow.continual import run
 
@@ -214,13 +219,20 @@ class Project:
 
         return Runtime.open(self)
 
-    def rank(self, system: str, *, user: str, size: int | None = None, context: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:  # fmt: skip
-        """Rank items for a user, as the HTTP route does."""
-        return self.runtime.rank(system, {"user": user, "size": size, "context": dict(context or {}), **options})
+    def rank(self, system: str, *, user: str, **options: Any) -> dict[str, Any]:
+        """Rank items for a user; options and reply are those of the HTTP route (`serving.request`)."""
+        return self.runtime.rank(system, {"user": user, **options})
 
-    def explain(self, system: str, *, user: str, size: int = 10, context: Mapping[str, Any] | None = None) -> dict[str, Any]:  # fmt: skip
+    def explain(self, system: str, *, user: str, **options: Any) -> dict[str, Any]:
         """Rank and tell every stage and every reason."""
-        return self.rank(system, user=user, size=size, context=context, explain=True)
+        return self.rank(system, user=user, explain=True, reasons=True, **options)
+
+    def words(self, system: str) -> dict[str, str]:
+        """Item id → what people call it: its text column, if its table has one."""
+        item = self.system(system).labels.item
+        title = next((c for c, kind in item.columns.items() if kind.storage == "text"), None)
+        frame = self.frame(item.name) if title else None
+        return dict(frame.select(item.key, title).drop_nulls().iter_rows()) if frame is not None else {}
 
     # Tables back as frames
 

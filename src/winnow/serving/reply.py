@@ -8,6 +8,7 @@ import numpy as np
 from winnow.core.candidates import Candidates, Ints
 from winnow.core.time import iso
 from winnow.data.ids import IdMap
+from winnow.data.schema import Path
 from winnow.features.declare import Last
 from winnow.serving.kit import Kit
 from winnow.serving.pipeline import Ranking
@@ -85,7 +86,8 @@ def _same(rows: Ints, query: Query, kit: Kit) -> list[tuple[int, Told]]:
     found = []
     for feature in (f for f in kit.bundle.plan.features if isinstance(f, Last)):
         past = kit.recent(feature.aggregates()[0], query)
-        for path in feature.columns if len(past) else ():
+        paths = [column for column in feature.columns if isinstance(column, Path)]
+        for path in paths if len(past) else ():
             mine, theirs = (kit.view(query, r).path(path).reshape(len(r), -1) for r in (rows, past))
             equal = (mine[:, None, :, None] == theirs[None, :, None, :]) & (mine >= 0)[:, None, :, None]
             hit = equal.any(axis=(2, 3))

@@ -75,8 +75,8 @@ ranking = w.Ladder(L0=w.Formula("video_click_rate_ever"), L1=(w.GradientBoosting
 # 5. Serve -----------------------------------------------------------------------------------------
 pipeline = w.Pipeline(
     sources=[
-        sources.Nearest(limit=300), sources.CoWatched(watch, limit=150), sources.Popular(watch, limit=100, window=days(7)),
-        sources.Fresh(video.uploaded_at, limit=50),
+        sources.Nearest(limit=300), sources.CoWatched(watch, limit=150),
+        sources.Popular(watch, limit=100, window=days(7)), sources.Fresh(video.uploaded_at, limit=50),
     ],
     filters=[filters.Seen(seen, last=500), filters.Hidden(hide, by=video.author)],
     value=w.Weighted(click=1.0, long_view=2.0, like=5.0, watch_s=0.01),

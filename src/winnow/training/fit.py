@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.core.declare import Declared
 from winnow.core.system import Ladder, System
 from winnow.models.base import Ranker, Retriever, Run, load_scorer
 from winnow.models.calibration import Calibration
@@ -17,6 +17,7 @@ from winnow.training.dataset import Dataset
 from winnow.training.job import Job
 
 Progress = Callable[[str, float, float | None], None]
+Runs = Callable[[Path], Run]
 Mask = NDArray[np.bool_]
 
 
@@ -42,31 +43,31 @@ def serving(ladder: Ladder | None) -> str | None:
 def fit_ladders(system: System, data: Dataset, job: Job, *, seed: int, threads: int, progress: Progress) -> None:
     """Fit what is not fitted yet; files go to `job`'s `retrieval/` and `ranking/`."""
 
-    def run(folder: Path, model: Declared) -> Run:
+    def run(folder: Path) -> Run:
         def told(what: str, share: float) -> None:
             progress(f"{folder.name}: {what}", round(100 * share), 100)
 
         return Run(folder, seed, threads, told, types=system.labels.types())
 
     for _, name, model in names(system.retrieval):
-        job.step(f"retrieval/{name}", lambda folder, model=model: _retriever(system, data, model, run(folder, model)))
+        job.step(f"retrieval/{name}", partial(_retriever, system, data, model, run=run))
     for _, name, model in names(system.ranking):
-        job.step(f"ranking/{name}", lambda folder, model=model: _ranker(system, data, model, run(folder, model)))
+        job.step(f"ranking/{name}", partial(_ranker, system, data, model, run=run))
 
 
-def _retriever(system: System, data: Dataset, model: Retriever, run: Run) -> None:
+def _retriever(system: System, data: Dataset, model: Retriever, folder: Path, *, run: Runs) -> None:
     train, valid = (user_side(system, data, wanted(part)) for part in (data.train, data.valid))
-    model.fit(train, valid, data.catalogue, run)
+    model.fit(train, valid, data.catalogue, run(folder))
 
 
-def _ranker(system: System, data: Dataset, model: Ranker, run: Run) -> None:
-    model.fit(data.train, data.valid, run)
+def _ranker(system: System, data: Dataset, model: Ranker, folder: Path, *, run: Runs) -> None:
+    model.fit(data.train, data.valid, run(folder))
     if system.ranking.calibrate is None:
         return
-    scorer, types = load_scorer(run.folder, threads=run.threads), system.labels.types()
+    scorer, types = load_scorer(folder, threads=run(folder).threads), system.labels.types()
     raw = scorer.score(data.valid.features)
     heads = {head: types[head] for head in scorer.heads}
-    Calibration.fit(system.ranking.calibrate, raw, data.valid.labels, types=heads).save(run.folder)  # type: ignore[arg-type]
+    Calibration.fit(system.ranking.calibrate, raw, data.valid.labels, types=heads).save(folder)  # type: ignore[arg-type]
 
 
 def wanted(rows: Examples) -> Examples:

@@ -138,7 +138,14 @@ def test_a_clock_slightly_ahead_is_forgiven(shop, click_row):
 
 def test_times_in_all_forms_mean_the_same(shop, click_row):
     moment = parse_time("2025-06-01T12:00:00+00:00")
-    forms = [moment, moment // 1000, moment // 1_000_000, moment / 1e6, "2025-06-01T12:00:00Z", "2025-06-01T14:00:00+02:00"]
+    forms = [
+        moment,
+        moment // 1000,
+        moment // 1_000_000,
+        moment / 1e6,
+        "2025-06-01T12:00:00Z",
+        "2025-06-01T14:00:00+02:00",
+    ]
     shop.intake.events([click_row(str(i), at=at) for i, at in enumerate(forms)])
     shop.intake.events([click_row(f"int{i}", at=at) for i, at in enumerate(forms[:3])])
     assert {int(at) for c in shop.log.read() for at in c.ints("at")} == {moment}
@@ -162,7 +169,9 @@ def test_frames_and_rows_land_alike(shop, watch_row):
 
 
 def test_bad_rows_of_a_frame_are_set_aside(shop):
-    frame = pl.DataFrame({"event_id": ["a", "b", None], "user": [1, 2, 3], "video": [1, None, 3], "seconds": [1.0, 2, -3]})
+    frame = pl.DataFrame(
+        {"event_id": ["a", "b", None], "user": [1, 2, 3], "video": [1, None, 3], "seconds": [1.0, 2, -3]}
+    )
     receipt = shop.intake.frame("watch", frame)
     assert (receipt.accepted, receipt.quarantined, receipt.refused) == (1, 1, 1)
 
@@ -221,7 +230,9 @@ def test_changes_of_one_row_keep_their_order_whatever_their_shape(shop):
             {"video_id": "v", "title": "3"}, {"video_id": "v", "deleted": True}, {"video_id": "v", "title": "5"}]  # fmt: skip
     shop.intake.rows("video", rows)
     v = int(shop.log.ids.rows("video", ["v"])[0])
-    changes = [(int(s), c) for c in shop.log.read() for s, r in zip(c.ints("seq"), c.ints("row"), strict=True) if r == v]
+    changes = [
+        (int(s), c) for c in shop.log.read() for s, r in zip(c.ints("seq"), c.ints("row"), strict=True) if r == v
+    ]
     changes.sort(key=lambda change: change[0])
     assert [sorted(c.columns.keys() & {"title", "author", "tags"}) for _, c in changes] == [
         ["title"], ["author"], ["title"], ["author", "tags", "title"], ["title"],

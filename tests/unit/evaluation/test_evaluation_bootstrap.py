@@ -59,6 +59,13 @@ def test_intervals_cover_the_truth_at_about_their_level():
     assert 0.89 <= covered / 200 <= 0.985
 
 
+def test_an_interval_holds_the_middle_95_of_100_resamples():
+    values = np.append(0.5, np.linspace(0, 1, 1001))
+    assert interval(values) == pytest.approx((0.5, 0.025, 0.975))
+    values[1:300] = np.nan
+    assert interval(values).low == pytest.approx(0.299 + 0.025 * 0.701)
+
+
 def test_means_and_run_agree_and_ignore_nan():
     user, y, p = world(500, 60)
     values = np.abs(y - p)

@@ -48,6 +48,9 @@ def test_scores_equal_the_definition(monkeypatch, block):
     for pair, score in expected.items():
         assert got[pair] == pytest.approx(score, rel=1e-4)
     assert (np.diff(found.scores, axis=1) <= 0).all()
+    few = neighbours(users, items, at, size=20, top=4, half_life=timedelta(days=4), **options)
+    np.testing.assert_array_equal(few.scores, found.scores[:, :4])
+    assert (few.rows[:, 3] >= 0).any()
 
 
 def test_later_events_change_nothing():
