@@ -40,6 +40,10 @@ class RegistryContract:
         assert [r.id for r in registry.releases("feed")] == ids[::-1]
         assert {r.id for r in registry.releases()} == {*ids, other}
         assert registry.releases("feed")[0].manifest.window == Window(0, 1)
+        assert registry.newest("feed") == ids[-1]
+        with pytest.raises(NotFound, match="winnow train") as error:
+            registry.newest("ads")
+        assert error.value.code == "no-release"
 
     def test_registering_again_changes_nothing(self, registry):
         first = self.add(registry)

@@ -1,81 +1,105 @@
-"""The page of a service: static files, and the read-only routes that show tables and events to people.
+"""The page of a service: the HTTP API with a page in front and read-only routes that show tables and events to people.
 
-The files hold no data and need no key; all data comes through `/v1/...` routes, which ask for a key like all others.
+The page's files hold no data and need no key; all data comes through `/v1/...` routes, which ask for a key like all
+others.
 """
 
-from collections.abc import Sequence
 from importlib.resources import files
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, FastAPI, Query, Response
-from fastapi.params import Depends
+from fastapi import APIRouter, Body, FastAPI, Query
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from winnow.console.mirror import Mirror
-from winnow.core.errors import unknown
+from winnow.console.origin import check_origin
+from winnow.core.errors import WinnowError
+from winnow.http import app as http
+from winnow.http import errors
+from winnow.http.process import project_folder
+from winnow.project import Project
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _HEADERS = {
     # Nothing but what the package itself brings may run, load or frame the page.
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "cache-control": "no-cache",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-_STATIC = files("winnow.console") / "static"
-_FILES = {entry.name: entry.read_bytes() for entry in _STATIC.iterdir() if entry.name.partition(".")[2] in _TYPES}
+_INDEX = "index.html"
 
-Limit = Annotated[int, Query(ge=1, le=200)]
+Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
+Ids = Annotated[list[str], Body(embed=True, max_length=1000, description="ids of rows")]
 
 
-def add_page(app: FastAPI, mirror: Mirror, *, guards: Sequence[Depends] = ()) -> None:
-    """Adds the page at `/` and its routes to a service.
+def create(project: Project | None = None) -> FastAPI:
+    """The HTTP API of a project with the page at `/`.
 
     Args:
-        app: the HTTP API; it turns `WinnowError` into replies.
-        mirror: what the routes show.
-        guards: dependencies of every `/v1` route here: whatever asks for a key.
+        project: what is served; by default the folder named by `WINNOW_PROJECT`, as the supervisor starts workers.
     """
-    app.include_router(_pages())
-    app.include_router(_reading(mirror), dependencies=list(guards))
+    project = project or Project(project_folder())
+    app = http.create(project)
+    app.include_router(_reading(Mirror(project.log, project.tables, project.events)))
+    app.add_middleware(Page, local=project.settings.open_to_all)
+    return app
 
 
-def _pages() -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+class Page:
+    """ASGI middleware that answers for the page's files and passes everything else on.
 
-    @router.get("/")
-    def page() -> Response:
-        return _file("index.html")
+    Args:
+        app: the API.
+        local: whether the API asks for no keys: then only this machine's own pages and programs may use it.
+    """
 
-    @router.get("/console/{name}")
-    def file(name: str) -> Response:
-        return _file(name)
+    def __init__(self, app: ASGIApp, *, local: bool) -> None:
+        self._app, self._local = app, local
+        folder = files("winnow.console") / "static"
+        named = [file for file in folder.iterdir() if _suffix(file.name) in _TYPES]
+        self._files = {f"/console/{file.name}": _reply(file.name, file.read_bytes()) for file in named}
+        self._files["/"] = self._files.pop(f"/console/{_INDEX}")
 
-    return router
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._answers(scope)(scope, receive, send)
+
+    def _answers(self, scope: Scope) -> ASGIApp:
+        if scope["type"] != "http":
+            return self._app
+        if self._local:
+            try:
+                check_origin(dict(scope["headers"]))
+            except WinnowError as error:
+                return errors.answer(error, "")
+        return self._files.get(scope["path"], self._app) if scope["method"] in ("GET", "HEAD") else self._app
 
 
-def _file(name: str) -> Response:
-    if name not in _FILES:
-        raise unknown("file", name, _FILES)
-    return Response(_FILES[name], media_type=_TYPES[name.rpartition(".")[2]], headers=_HEADERS)
+def _suffix(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _reply(name: str, content: bytes) -> Response:
+    return Response(content, media_type=_TYPES[_suffix(name)], headers=_HEADERS)
 
 
 def _reading(mirror: Mirror) -> APIRouter:
-    router = APIRouter(prefix="/v1/tables/{table}", tags=["tables"])
+    router = APIRouter(prefix="/v1/tables/{name}", tags=["data"])
 
     @router.get("")
-    def search(table: str, query: str = "", limit: Limit = 20) -> dict[str, Any]:
+    def search(name: str, query: str = "", limit: Limit = 20) -> dict[str, Any]:
         """Rows whose id or text holds the words of `query`, ids that begin with them first."""
-        return {"rows": mirror.search(table, query, limit=limit)}
+        return {"items": mirror.search(name, query, limit=limit)}
 
     @router.post("/rows")
-    def rows(table: str, ids: Annotated[list[str], Body(embed=True, max_length=1000)]) -> dict[str, Any]:
+    def rows(name: str, ids: Ids) -> dict[str, Any]:
         """The rows with these ids, in this order; unknown and deleted ones are left out."""
-        return {"rows": mirror.rows(table, ids)}
+        return {"items": mirror.rows(name, ids)}
 
     @router.get("/{row}/events")
-    def events(table: str, row: str, type: str, limit: Limit = 20) -> dict[str, Any]:
+    def events(name: str, row: str, type: str, limit: Limit = 20) -> dict[str, Any]:
         """The latest events of one type by (or about) a row, newest first."""
-        return {"events": mirror.events_of(table, row, type, limit=limit)}
+        return {"items": mirror.events_of(name, row, type, limit=limit)}
 
     return router

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Literal
 
 from winnow.core.time import FOREVER, to_us
@@ -25,7 +26,7 @@ def hop_us(window: timedelta) -> int:
     return max(fitting, default=max((h for h in _HOPS_US if size % h == 0), default=size))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Aggregate:
     """What is kept per key about one event type.
 
@@ -50,23 +51,34 @@ class Aggregate:
     window: timedelta = FOREVER
     k: int = 0
 
-    @property
+    @cached_property
     def buckets(self) -> int:
         """How many hops the window spans; 1 for FOREVER."""
         return 1 if self.window == FOREVER else to_us(self.window) // self.hop
 
-    @property
+    @cached_property
     def hop(self) -> int:
         """The hop in microseconds; 0 for FOREVER."""
         return 0 if self.window == FOREVER else hop_us(self.window)
 
-    @property
+    @cached_property
+    def subject(self) -> str:
+        """The key paths as one name."""
+        return "*".join(map(str, self.by))
+
+    @cached_property
     def name(self) -> str:
-        """A unique, stable name."""
+        """A unique, stable name; aggregates of one name are equal."""
         what = f"{self.events.name}.{self.value}" if self.value else self.events.name
         tests = "".join(f"[{c.to_data()}]" for c in self.conditions)
         size = f"last{self.k}" if self.kind == "recent" else ("ever" if not self.hop else f"{to_us(self.window)}us")
-        return f"{self.kind}({what}{tests})/{'*'.join(map(str, self.by))}/{size}"
+        return f"{self.kind}({what}{tests})/{self.subject}/{size}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Aggregate) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def to_data(self) -> str:
         return self.name

@@ -4,10 +4,11 @@ Names are mechanical: `<subject>_<what>_<window>`. Adding a feature type is addi
 subclass); subclassing registers it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from functools import wraps
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from winnow.features.batch import Ints, Recent
 from winnow.features.state import NEVER
 from winnow.features.view import View
 
+F = TypeVar("F", bound="Feature")
+T = TypeVar("T")
 Key = Table | Path
 By = Key | tuple[Key, Key]
 Windows = timedelta | Sequence[timedelta]
@@ -37,6 +40,20 @@ def as_path(key: Key) -> Path:
 def as_paths(by: By) -> tuple[Path, ...]:
     """One or two key paths."""
     return tuple(map(as_path, by)) if isinstance(by, tuple) else (as_path(by),)
+
+
+def kept(method: Callable[[F], T]) -> Callable[[F], T]:
+    """A method without arguments whose answer is worked out once per declaration: requests ask again and again."""
+    name = f"_kept_{method.__name__}"
+
+    @wraps(method)
+    def answer(self: F) -> T:
+        memory = self.__dict__
+        if name not in memory:
+            memory[name] = method(self)
+        return cast(T, memory[name])
+
+    return answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +267,7 @@ class Count(Windowed):
     def names(self) -> tuple[str, ...]:
         return self._names(f"{_what(self.of, self.conditions)}_count")
 
+    @kept
     def aggregates(self) -> tuple[Aggregate, ...]:
         return tuple(Aggregate("sum", self.of, self.paths, None, as_tests(self.conditions), w) for w in self.windows)
 
@@ -267,6 +285,7 @@ class Sum(Windowed):
     def names(self) -> tuple[str, ...]:
         return self._names(f"{self.of.events.name}_{self.of.name}_sum")
 
+    @kept
     def aggregates(self) -> tuple[Aggregate, ...]:
         return tuple(Aggregate("sum", self.of.events, self.paths, self.of.name, (), w) for w in self.windows)
 
@@ -290,6 +309,7 @@ class Mean(Windowed):
     def names(self) -> tuple[str, ...]:
         return self._names(f"{self.of.events.name}_{self.of.name}_mean")
 
+    @kept
     def _pairs(self) -> list[tuple[Aggregate, Aggregate]]:
         known = (Condition(self.of.name, ">=", -1e300),)
         of, by = self.of, self.paths
@@ -298,6 +318,7 @@ class Mean(Windowed):
             for w in self.windows
         ]
 
+    @kept
     def aggregates(self) -> tuple[Aggregate, ...]:
         return tuple(a for pair in self._pairs() for a in pair)
 
@@ -329,6 +350,7 @@ class Rate(Windowed):
     def names(self) -> tuple[str, ...]:
         return self._names(f"{_what(self.of, self.conditions)}_rate")
 
+    @kept
     def _pairs(self) -> list[tuple[Aggregate, Aggregate]]:
         return [
             (
@@ -338,6 +360,7 @@ class Rate(Windowed):
             for w in self.windows
         ]
 
+    @kept
     def aggregates(self) -> tuple[Aggregate, ...]:
         return tuple(a for pair in self._pairs() for a in pair)
 
@@ -362,6 +385,7 @@ class Since(Feature):
     def paths(self) -> tuple[Path, ...]:
         return as_paths(self.by)
 
+    @kept
     def aggregates(self) -> tuple[Aggregate, ...]:
         return (Aggregate("recent", self.of, self.paths, None, (), k=1),)
 

@@ -37,7 +37,7 @@ class Plan:
     @classmethod
     def of(cls, features: Iterable[Feature], labels: Labels) -> "Plan":
         """The plan of a system's features for the rows that its impressions name."""
-        roles = {table.name: role for role, table in reversed(labels.of.refs.items())}
+        roles = {table.name: role for role, table in reversed(list(labels.of.refs.items()))}
         return cls(tuple(features), roles)
 
     @cached_property
@@ -105,7 +105,10 @@ class Plan:
 
 def _filled(value: Any, default: float) -> Any:
     """NaN replaced by the default; whole numbers pass."""
-    return np.where(np.isnan(value), default, value) if value.dtype.kind == "f" else value
+    if value.dtype.kind != "f":
+        return value
+    unknown = np.isnan(value)
+    return np.where(unknown, default, value) if unknown.any() else value
 
 
 def _broadcast(value: Any, size: int) -> Any:

@@ -1,8 +1,8 @@
 """What a feature sees when it is computed: the moments asked for and the state, each look-up done once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from winnow.data.schema import Path
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import Ints
 from winnow.features.state import NEVER, State
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class View:
 
     def __init__(self, moments: Moments, state: State, roles: Mapping[str, str]):
         self.moments, self.state, self.roles = moments, state, roles
-        self._seen: dict[Any, Any] = {}
+        self._seen: dict[str | tuple[str, str], Any] = {}
 
     @property
     def at(self) -> Ints:
@@ -50,7 +52,7 @@ class View:
 
     def path(self, path: Path) -> NDArray[Any]:
         """The value of a path for the rows asked for; a bare table gives its row numbers."""
-        return self._once(str(path), lambda: self._follow(path))
+        return self._once(("path", str(path)), lambda: self._follow(path))
 
     def column(self, path: Path, rows: Ints) -> NDArray[Any]:
         """The last column of a path for given rows of its table, any shape; moments broadcast over the first axis."""
@@ -60,23 +62,24 @@ class View:
 
     def window(self, aggregate: Aggregate) -> Ints:
         """Counts or millionths for the keys asked for, int64 [1 or n]; the values of a multi-valued key add up."""
-        return self._once(aggregate, lambda: self._window(aggregate))
+        return self._once(aggregate.name, lambda: self._window(aggregate))
 
     def recent(self, aggregate: Aggregate) -> tuple[Ints, Ints]:
         """The last k values and times of a single-valued key, int64 [1 or n, k]."""
-        return self._once(aggregate, lambda: self.state.recent(aggregate, *self._flat(self._keys(aggregate))))
+        return self._once(aggregate.name, lambda: self.state.recent(aggregate, *self._keys(aggregate).flat))
 
     def latest(self, aggregate: Aggregate) -> Ints:
         """Own time of the latest event, int64 [1 or n]; over all the values of a multi-valued key."""
-        return self._once(("latest", aggregate), lambda: self._latest(aggregate))
+        return self._once(("latest", aggregate.name), lambda: self._latest(aggregate))
 
-    def _once(self, name: Any, make: Any) -> Any:
-        if name not in self._seen:
-            self._seen[name] = make()
-        return self._seen[name]
+    def _once(self, name: str | tuple[str, str], make: Callable[[], T]) -> T:
+        made = self._seen.get(name)
+        if made is None:
+            made = self._seen[name] = make()
+        return cast(T, made)
 
     def _follow(self, path: Path) -> NDArray[Any]:
-        rows = self.moments.refs.get(self.roles.get(path.table.name, ""), None)
+        rows: NDArray[Any] | None = self.moments.refs.get(self.roles.get(path.table.name, ""))
         if rows is None:
             raise InputError(Problem("missing-role", f"no `{path.table.name}` was given, and `{path}` needs it"))
         for depth in range(len(path.columns)):
@@ -84,27 +87,38 @@ class View:
             rows = self.state.column(owner, path.columns[depth], rows, self.at)
         return rows
 
-    def _keys(self, aggregate: Aggregate) -> list[Ints]:
-        """The key columns with equal shapes, [1 or n] or [1 or n, m]; empty columns of sets are cut off."""
-        keys = [self.path(p) for p in aggregate.by]
-        used = max((int((k >= 0).any(axis=0).sum()) for k in keys if k.ndim == 2), default=0)
-        keys = [k[:, : max(used, 1)] if k.ndim == 2 else (k[:, None] if used else k) for k in keys]
-        return list(np.broadcast_arrays(*keys))
-
-    def _flat(self, keys: list[Ints]) -> tuple[tuple[Ints, ...], Ints]:
-        shape = keys[0].shape
-        at = self.at
-        if len(at) > 1 or len(keys[0]) == 1:
-            shape = np.broadcast_shapes(shape, at.shape if len(shape) == 1 else (len(at), 1))
-            at = np.broadcast_to(at.reshape(-1, *[1] * (len(shape) - 1)), shape).ravel()
-        return tuple(np.ascontiguousarray(np.broadcast_to(k, shape)).ravel() for k in keys), at
+    def _keys(self, aggregate: Aggregate) -> "_Keys":
+        return self._once(("keys", aggregate.subject), lambda: _Keys([self.path(p) for p in aggregate.by], self.at))
 
     def _window(self, aggregate: Aggregate) -> Ints:
         keys = self._keys(aggregate)
-        values = self.state.window(aggregate, *self._flat(keys))
-        return values if keys[0].ndim == 1 else values.reshape(-1, keys[0].shape[1]).sum(axis=1)
+        values = self.state.window(aggregate, *keys.flat)
+        return values.reshape(-1, keys.width).sum(axis=1) if keys.width else values
 
     def _latest(self, aggregate: Aggregate) -> Ints:
         keys = self._keys(aggregate)
-        times = self.state.recent(aggregate, *self._flat(keys))[1][:, 0]
-        return times if keys[0].ndim == 1 else times.reshape(-1, keys[0].shape[1]).max(axis=1, initial=NEVER)
+        times = self.state.recent(aggregate, *keys.flat)[1][:, 0]
+        return times.reshape(-1, keys.width).max(axis=1, initial=NEVER) if keys.width else times
+
+
+class _Keys:
+    """Keys laid out for a look-up: one value per row, or per row and value of a multi-valued key.
+
+    Args:
+        keys: one or two int64 [1 or n], or [1 or n, m] when multi-valued.
+        at: moments, int64 [1 or n].
+    """
+
+    def __init__(self, keys: list[Ints], at: Ints):
+        self.width = max((_used(k) for k in keys if k.ndim == 2), default=0)
+        wide = [k[:, : self.width] if k.ndim == 2 else k.reshape(-1, *[1] * bool(self.width)) for k in keys]
+        shape = np.broadcast_shapes(*(k.shape for k in wide))
+        if len(at) > 1 or shape[0] == 1:
+            shape = (max(len(at), shape[0]), *shape[1:])
+            at = np.broadcast_to(at.reshape(-1, *[1] * (len(shape) - 1)), shape).ravel()
+        self.flat = tuple(k.ravel() if k.shape == shape else np.broadcast_to(k, shape).ravel() for k in wide), at
+
+
+def _used(sets: Ints) -> int:
+    """How many columns of padded sets hold anything; at least 1."""
+    return max(int((sets >= 0).any(axis=0).sum()), 1)

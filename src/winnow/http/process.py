@@ -36,7 +36,8 @@ def log_to_stderr(role: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines(role))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    for noisy in ("uvicorn.error", "faiss.loader"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 class _Lines(logging.Formatter):

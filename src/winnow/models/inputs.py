@@ -109,12 +109,33 @@ class History:
         marks: other sequences; a step whose item also stands in such a one is marked by it (watched, and liked).
         item: vocabulary of its rows.
         columns: sequence column → vocabulary.
+        widths: sequence column → M, or 0 when it has one value.
     """
 
     name: str
     marks: tuple[str, ...]
     item: str
     columns: Mapping[str, str]
+    widths: Mapping[str, int]
+
+    @classmethod
+    def match(cls, batch: FeatureBatch, names: tuple[str, ...], item: str, features: Mapping[str, Ints]) -> Self | None:
+        """The first named sequence, its columns paired with the features that tell the same of a candidate: `author`
+        of a step is `video_author` of the candidate. None when the batch has no such sequence.
+
+        Args:
+            batch: has the sequences.
+            names: the one that is read, then those that mark it.
+            item: vocabulary of its rows.
+            features: categorical feature → domain rows.
+        """
+        if not names or names[0] not in batch.sequences:
+            return None
+        columns = batch.sequences[names[0]].columns
+        found = {c: _counterpart(features, c, values) for c, values in columns.items()}
+        kept = {c: feature for c, feature in found.items() if feature}
+        widths = {c: columns[c].shape[2] if columns[c].ndim == 3 else 0 for c in kept}
+        return cls(names[0], names[1:], item, kept, widths)
 
 
 @dataclass(frozen=True)
@@ -147,7 +168,7 @@ class Inputs:
         """
         batch = train.features
         names = tuple(batch.sequences) if history is None else history
-        reads = _history(batch, names, item) if names else None
+        reads = History.match(batch, names, item or names[0], batch.categorical) if names else None
         shared = _shared(batch, reads)
         vocabularies = {
             name: Vocabulary.fit(rows, *shared.get(name, ()), least=least) for name, rows in batch.categorical.items()
@@ -192,11 +213,10 @@ class Inputs:
             "seq|marks": np.stack(marks, axis=-1).astype(np.float32),
         }
         for column, vocabulary in history.columns.items():
-            feeds[f"seq|{column}"] = self._attribute(recent, column, vocabulary)
+            feeds[f"seq|{column}"] = self._attribute(recent, column, vocabulary, history.widths[column])
         return feeds
 
-    def _attribute(self, recent: Recent, column: str, vocabulary: str) -> Ints:
-        width = self.widths[vocabulary]
+    def _attribute(self, recent: Recent, column: str, vocabulary: str, width: int) -> Ints:
         shape = (len(recent.rows), self.length, width) if width else (len(recent.rows), self.length)
         out = np.full(shape, -1, np.int64)
         values = recent.columns.get(column)
@@ -227,7 +247,7 @@ class Inputs:
         tables = {f"vocabulary|{name}": v.table for name, v in self.vocabularies.items()}
         np.savez(folder / FILE, x=self.numerics.x, z=self.numerics.z, **tables)  # type: ignore[arg-type]
         h = self.history
-        reads = h and {"name": h.name, "marks": list(h.marks), "item": h.item, "columns": dict(h.columns)}
+        reads = h and {"name": h.name, "marks": h.marks, "item": h.item, "columns": dict(h.columns), "widths": dict(h.widths)}
         return {"numeric": list(self.numerics.names), "widths": dict(self.widths), "history": reads, "length": self.length}
 
     @classmethod
@@ -236,7 +256,7 @@ class Inputs:
         facts, stored = artefact.fact("inputs"), artefact.arrays(FILE)
         vocabularies = {k.partition("|")[2]: Vocabulary(v) for k, v in stored.items() if k.startswith("vocabulary|")}
         h = facts["history"]
-        history = h and History(h["name"], tuple(h["marks"]), h["item"], h["columns"])
+        history = h and History(h["name"], tuple(h["marks"]), h["item"], h["columns"], h["widths"])
         numerics = Numerics(tuple(facts["numeric"]), stored["x"], stored["z"])
         return cls(numerics, vocabularies, facts["widths"], history, facts["length"])
 
@@ -247,17 +267,9 @@ def item_feature(train: Examples) -> str:
     return next((name for name, rows in single if np.array_equal(rows, train.item)), "")
 
 
-def _history(batch: FeatureBatch, names: tuple[str, ...], item: str) -> History | None:
-    if names[0] not in batch.sequences:
-        return None
-    recent = batch.sequences[names[0]]
-    pairs = ((c, _counterpart(batch, c, values)) for c, values in recent.columns.items())
-    return History(names[0], names[1:], item or names[0], {c: feature for c, feature in pairs if feature})
-
-
-def _counterpart(batch: FeatureBatch, column: str, values: Ints) -> str:
-    """The candidate's feature for the same attribute: `author` of a step is `video_author` of the candidate."""
-    fits = ((n, rows) for n, rows in batch.categorical.items() if rows.ndim == values.ndim - 1)
+def _counterpart(features: Mapping[str, Ints], column: str, values: Ints) -> str:
+    """The feature of the same name, alone or after its table's, and of as many dimensions."""
+    fits = ((n, rows) for n, rows in features.items() if rows.ndim == values.ndim - 1)
     return next((n for n, _ in fits if n == column or n.endswith(f"_{column}")), "")
 
 

@@ -22,6 +22,8 @@ from winnow.serving.reply import CHAMPION, reply
 from winnow.serving.request import RankReply, RankRequest
 from winnow.serving.trace import Trace
 
+_WARM_UPS = 3
+
 
 class Desk:
     """Serves one system.
@@ -75,7 +77,10 @@ class Desk:
     def refresh(self) -> None:
         """Moves to the next kit; see `Renewal.next`."""
         with self._turn:
-            self._kit = self._renewal.next(self._kit)
+            kit = self._renewal.next(self._kit)
+            if kit is not None and (self._kit is None or self._kit.bundle is not kit.bundle):
+                self._warm(kit)
+            self._kit = kit
 
     def rank(self, request: RankRequest) -> RankReply:
         """The reply to a request.
@@ -97,6 +102,14 @@ class Desk:
         answer = reply(ranking, query, kit, self._ids, trace=trace)
         ms = (time.perf_counter() - start) * 1000
         return msgspec.structs.replace(answer, explanation=inside, ms=round(ms, 3))
+
+    def _warm(self, kit: Kit) -> None:
+        """Ranks for nobody: the first use of models and memory maps is slow, and nobody should wait for it."""
+        for _ in range(_WARM_UPS):
+            query = hydrate(RankRequest(user="", reasons=True), kit, self._ids)
+            trace = Trace()
+            ranking = self.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)
+            reply(ranking, query, kit, self._ids, trace=trace)
 
 
 def _no_release(system: str) -> Problem:

@@ -14,7 +14,7 @@ from winnow.evaluation.retrievers import Queries, Retrieved
 from winnow.models.base import load_query_encoder, load_scorer
 from winnow.models.calibration import Calibration
 from winnow.models.examples import Examples
-from winnow.retrieval.index import scan
+from winnow.retrieval.index import padded, scan
 from winnow.training.dataset import Dataset
 from winnow.training.fit import names, user_side, wanted
 
@@ -83,8 +83,8 @@ def found(folder: Path, rows: Examples, *, threads: int) -> NDArray[np.int64]:
     """The first places over the whole corpus by exact search, int64 [Q, FOUND]."""
     encode = load_query_encoder(folder, threads=threads)
     vectors, items = np.load(folder / "item_vectors.npy"), np.load(folder / "item_rows.npy")
-    lists = []
+    lists = [np.empty((0, FOUND), np.int64)]
     for start in range(0, len(rows), 4096):
-        places, _ = scan(vectors, encode(rows.features.take(slice(start, start + 4096))), min(FOUND, len(items)))
-        lists.append(items[places])
-    return np.concatenate(lists) if lists else np.empty((0, FOUND), np.int64)
+        places, scores = scan(vectors, encode(rows.features.take(slice(start, start + 4096))), min(FOUND, len(items)))
+        lists.append(padded(items[places], scores, FOUND).rows)
+    return np.concatenate(lists)

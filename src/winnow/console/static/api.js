@@ -34,10 +34,11 @@ export const rank = (system, user, size) =>
 
 export const postEvents = (events) => send("POST", "/v1/events", { events });
 
-export const search = (table, text, limit) => send("GET", `/v1/tables/${table}?${query({ query: text, limit })}`);
+const items = async (asked) => (await asked).items;
 
-export const rows = (table, ids) =>
-  ids.length ? send("POST", `/v1/tables/${table}/rows`, { ids }) : Promise.resolve({ rows: [] });
+export const search = (table, text, limit) => items(send("GET", `/v1/tables/${table}?${query({ query: text, limit })}`));
+
+export const rows = async (table, ids) => (ids.length ? items(send("POST", `/v1/tables/${table}/rows`, { ids })) : []);
 
 export const eventsOf = (table, id, type, limit) =>
-  send("GET", `/v1/tables/${table}/${encodeURIComponent(id)}/events?${query({ type, limit })}`);
+  items(send("GET", `/v1/tables/${table}/${encodeURIComponent(id)}/events?${query({ type, limit })}`));

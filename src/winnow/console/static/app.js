@@ -19,7 +19,7 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 async function learn(ids) {
   const missing = [...new Set(ids)].filter((id) => !state.rows.has(id));
-  const { rows } = await api.rows("video", missing);
+  const rows = await api.rows("video", missing);
   for (const row of rows) state.rows.set(String(row[KEYS.video]), row);
 }
 
@@ -33,7 +33,7 @@ async function open(user) {
   state.user = user;
   history.replaceState(null, "", `#${encodeURIComponent(user)}`);
   await attempt(async () => {
-    const [{ rows }, { events }, reply] = await Promise.all([
+    const [rows, events, reply] = await Promise.all([
       api.rows("user", [user]), api.eventsOf("user", user, "watch", PAST), api.rank(SYSTEM, user, SIZE),
     ]);
     state.watched = events;
@@ -48,8 +48,8 @@ async function open(user) {
 async function anyone() {
   await attempt(async () => {
     const letter = String.fromCharCode(97 + Math.floor(Math.random() * 26));
-    let { rows } = await api.search("user", letter, 50);
-    if (!rows.length) ({ rows } = await api.search("user", "", 50));
+    let rows = await api.search("user", letter, 50);
+    if (!rows.length) rows = await api.search("user", "", 50);
     if (!rows.length) throw new Error("There is nobody in the table `user` yet: import some data first.");
     await open(String(rows[Math.floor(Math.random() * rows.length)][KEYS.user]));
   });

@@ -17,7 +17,7 @@ export function picker({ table, key, choose, failed }) {
   const open = async (text) => {
     const turn = ++asked;
     try {
-      const { rows } = await api.search(table, text, SHOWN);
+      const rows = await api.search(table, text, SHOWN);
       if (turn === asked) offer(rows.map((row) => ({ id: String(row[key]), note: row.activity ?? "" })), pick);
     } catch (error) {
       failed(error);

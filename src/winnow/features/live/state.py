@@ -40,7 +40,8 @@ class LiveState:
 
     def window(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> Ints:
         rows = self._rows(aggregate, keys)
-        values = self._tables.window(aggregate).read(rows, np.maximum(at, self.as_of))
+        moment = max(int(at[0]), self.as_of) if len(at) == 1 else np.maximum(at, self.as_of)
+        values = self._tables.window(aggregate).read(rows, moment)
         return values if len(at) <= len(values) else np.broadcast_to(values, at.shape)
 
     def recent(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> tuple[Ints, Ints]:
@@ -54,7 +55,7 @@ class LiveState:
         """Row numbers of single keys, slots of pairs; the slots of the same arrays are looked up once."""
         if len(keys) == 1:
             return keys[0]
-        name = (aggregate.by, *map(id, keys))
+        name = (aggregate.subject, *map(id, keys))
         if name not in self._slots:
             self._slots[name] = (keys, self._tables.pairs(aggregate.by).find(*keys))
         return self._slots[name][1]

@@ -23,7 +23,7 @@ class Totals:
     def __init__(self, path: Path, cap: int):
         self._sheet = Sheet(path, cap, 1)
 
-    def read(self, rows: Ints, _: Ints) -> Ints:
+    def read(self, rows: Ints, _: int | Ints) -> Ints:
         return self._sheet.read(rows)
 
     def prepare(self, rows: Ints, _: Ints, adds: Ints) -> list[Write]:
@@ -50,7 +50,7 @@ class Ring:
         self._sheet = Sheet(path, cap, buckets + 2)
         self._hop, self._buckets = hop, buckets
 
-    def read(self, rows: Ints, at: Ints) -> Ints:
+    def read(self, rows: Ints, at: int | Ints) -> Ints:
         cells, size = self._sheet.cells, self._buckets
         now = at // self._hop + _BIAS
         base = self._sheet.index(rows)

@@ -113,7 +113,7 @@ def build(declared: MultiTask, inputs: Inputs, types: tuple[HeadType, ...], item
     if inputs.history:
         history = HistoryNet(
             len(inputs.vocabularies[inputs.history.item]) + 1,
-            {c: (len(inputs.vocabularies[f]), inputs.widths[f]) for c, f in columns.items()},
+            {c: (len(inputs.vocabularies[f]), inputs.history.widths[c]) for c, f in columns.items()},
             marks=max(1, len(inputs.history.marks)), size=declared.history_size, steps=inputs.length,
             heads=declared.attention_heads, dropout=_HISTORY_DROPOUT,
         )  # fmt: skip

@@ -64,13 +64,13 @@ def fit(net: nn.Module, arrays: dict[str, NDArray[Any]], valid: dict[str, NDArra
     train(net, arrays, loss, options=options, run=run, key=key, judge=lambda: mean_loss(net, held_out, loss))
 
 
-def mean_loss(net: nn.Module, arrays: dict[str, NDArray[Any]], of: Loss) -> float:
-    """The loss over all rows, batch by batch; infinite without rows never, 0 then."""
+def mean_loss(net: nn.Module, arrays: dict[str, NDArray[Any]], of: Loss, *, at_once: int = _JUDGED_AT_ONCE) -> float:
+    """The loss over all rows, batch by batch; 0 without rows."""
     rows = len(next(iter(arrays.values())))
     total = 0.0
     with torch.no_grad():
-        for start in range(0, rows, _JUDGED_AT_ONCE):
-            part = slice(start, min(start + _JUDGED_AT_ONCE, rows))
+        for start in range(0, rows, at_once):
+            part = slice(start, min(start + at_once, rows))
             total += float(of(net, cut(arrays, part))) * (part.stop - part.start)
     return total / max(rows, 1)
 

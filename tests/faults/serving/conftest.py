@@ -1,0 +1,8 @@
+"""A trained shop for the tests of this folder."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from benchmarks.fixtures import folder, project, service, template  # noqa: E402, F401
