@@ -221,6 +221,28 @@ def promote(
 
 
 @app.command
+def monitor(system: str, *, everything: bool = False, project: ProjectFolder = HERE, json: Json = False) -> None:
+    """Skew, drift and calibration of what has been served; ends with 1 when something is beyond its limit.
+
+    Args:
+        system: Name of the system.
+        everything: Also show what is within its limit.
+    """
+    from winnow.cli.printing import out, print_json, print_rows
+    from winnow.core.declare import plain
+
+    found = _open(project).monitor(system)
+    shown = [plain(f) for f in found if everything or not f.ok]
+    if json:
+        print_json(shown)
+    elif shown:
+        print_rows(shown, title=f"monitors of {system}")
+    else:
+        out.print(f"[green]✓[/] {len(found)} findings, all within their limits")
+    raise SystemExit(0 if all(f.ok for f in found) else 1)
+
+
+@app.command
 def rollback(system: str, *, why: str = "", project: ProjectFolder = HERE, json: Json = False) -> None:
     """Go back to the release that served before.
 

@@ -18,7 +18,7 @@ from winnow.core.errors import Problem
 from winnow.core.time import FOREVER, MICROS, minutes, short
 from winnow.data.schema import Condition, EventField, Events, Path, Table
 from winnow.features.aggregate import FIXED_POINT, Aggregate
-from winnow.features.batch import Ints, Recent
+from winnow.features.batch import Recent
 from winnow.features.state import NEVER
 from winnow.features.view import View
 
@@ -99,9 +99,13 @@ class Feature(Declared):
 
 @dataclass(frozen=True)
 class Column(Feature):
-    """A column of a table, or a field of the request."""
+    """A column of a table, a table's own row (`column(video)`), or a field of the request."""
 
-    of: Path | EventField
+    of: Table | Path | EventField
+
+    def __post_init__(self) -> None:
+        if isinstance(self.of, Table):
+            object.__setattr__(self, "of", Path(self.of))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -117,7 +121,7 @@ class Column(Feature):
 
     @property
     def fields(self) -> tuple[EventField, ...]:
-        return () if isinstance(self.of, Path) else (self.of,)
+        return (self.of,) if isinstance(self.of, EventField) else ()
 
     def compute(self, view: View) -> Sequence[Values]:
         missing = np.nan if self.of.kind.storage == "number" else -1
@@ -403,15 +407,14 @@ class Last(Feature):
         conditions: tests that the events must pass.
         by: the key.
         k: how many.
-        columns: what comes along with each: attributes of the kept rows (`video.author`), flags and categories of the
-            events themselves (`watch.long`).
+        columns: attributes of the kept rows that come along: `(video.author, video.tags)`.
     """
 
     of: EventField
     conditions: Conditions = ()
     by: Key = field(kw_only=True)
     k: int = field(kw_only=True, default=50)
-    columns: tuple[Path | EventField, ...] = field(kw_only=True, default=())
+    columns: tuple[Path, ...] = field(kw_only=True, default=())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -426,22 +429,12 @@ class Last(Feature):
         return (as_path(self.by),)
 
     def aggregates(self) -> tuple[Aggregate, ...]:
-        kept = (self.of, *(c for c in self.columns if isinstance(c, EventField)))
-        tests = as_tests(self.conditions)
-        return tuple(Aggregate("recent", self.of.events, self.paths, f.name, tests, k=self.k) for f in kept)
+        return (Aggregate("recent", self.of.events, self.paths, self.of.name, as_tests(self.conditions), k=self.k),)
 
     def compute(self, view: View) -> Sequence[Recent]:
-        taken = {a.value: view.recent(a) for a in self.aggregates()}
-        rows, times = taken[self.of.name]
+        rows, times = view.recent(self.aggregates()[0])
         age_s = np.where(times == NEVER, 0.0, (view.at.reshape(-1, 1) - times) / MICROS).astype(np.float32)
-        return (Recent(rows, age_s, dict(self._along(taken, rows, view))),)
-
-    def _along(self, taken: Mapping[Any, tuple[Ints, Ints]], rows: Ints, view: View) -> Iterator[tuple[str, Ints]]:
-        for column in self.columns:
-            if isinstance(column, EventField):
-                yield column.name, taken[column.name][0]
-            else:
-                yield column.columns[-1], view.column(column, rows)
+        return (Recent(rows, age_s, {p.columns[-1]: view.column(p, rows) for p in self.columns}),)
 
 
 def as_tests(conditions: Conditions) -> tuple[Condition, ...]:

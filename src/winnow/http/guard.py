@@ -111,6 +111,6 @@ async def _drain(receive: Receive, limit: int, message: Message | None = None) -
 
 
 def _count(scope: Scope, status: int, seconds: float) -> None:
-    route = getattr(scope.get("route"), "path", None) or "unknown"
+    route = getattr(scope.get("route"), "path", None) or getattr(scope.get("endpoint"), "path", "unknown")
     metrics.REQUESTS.labels(route, str(status or 499)).inc()
     metrics.REQUEST_SECONDS.labels(route).observe(seconds)

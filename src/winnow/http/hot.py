@@ -19,6 +19,8 @@ from winnow.serving.request import parse
 class Handler:
     """A route that reads the whole body and answers with JSON."""
 
+    method, path = "POST", ""
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.handle(scope, await _body(receive))
         await response(scope, receive, send)
@@ -31,6 +33,8 @@ class Handler:
 class Events(Handler):
     """`POST /v1/events`."""
 
+    path = "/v1/events"
+
     async def handle(self, scope: Scope, body: bytes) -> Response:
         site, rows = site_of(scope), _objects(body, "events")
         return _receipt(scope, await site.writing(_append, site, rows))
@@ -39,6 +43,8 @@ class Events(Handler):
 class Rows(Handler):
     """`PUT /v1/tables/{name}`."""
 
+    method, path = "PUT", "/v1/tables/{name}"
+
     async def handle(self, scope: Scope, body: bytes) -> Response:
         site, rows = site_of(scope), _objects(body, "rows")
         return _receipt(scope, await site.writing(site.project.intake.rows, scope["path_params"]["name"], rows))
@@ -46,6 +52,8 @@ class Rows(Handler):
 
 class Rank(Handler):
     """`POST /v1/systems/{name}/rank`."""
+
+    path = "/v1/systems/{name}/rank"
 
     async def handle(self, scope: Scope, body: bytes) -> Response:
         site, name = site_of(scope), scope["path_params"]["name"]
@@ -59,11 +67,7 @@ class Rank(Handler):
 
 def routes() -> list[Route]:
     """The hot routes."""
-    return [
-        Route("/v1/events", Events(), methods=["POST"]),
-        Route("/v1/systems/{name}/rank", Rank(), methods=["POST"]),
-        Route("/v1/tables/{name}", Rows(), methods=["PUT"]),
-    ]
+    return [Route(handler.path, handler, methods=[handler.method]) for handler in (Events(), Rank(), Rows())]
 
 
 async def _body(receive: Receive) -> bytes:

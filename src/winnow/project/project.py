@@ -22,8 +22,11 @@ from winnow.data.log import SqliteLog
 from winnow.data.quarantine import Quarantine
 from winnow.data.schema import Events, Table
 from winnow.evaluation.report import Record
+from winnow.features.plan import Plan
+from winnow.monitoring.checks import Finding
 from winnow.project import importing, shared
 from winnow.releases.registry import Registry
+from winnow.serving.effects import served_events
 
 if TYPE_CHECKING:
     from winnow.continual.gate import Verdict
@@ -139,7 +142,9 @@ class Project:
     @cached_property
     def history(self) -> History:
         """Events and row versions as Delta tables, for training and analysis."""
-        return History(self.folder / "history", self.tables, self.events)
+        plans = {s: Plan.of(s.features, s.labels) for s in self.systems.values()}
+        served = [served_events(s, plan.numeric_names) for s, plan in plans.items()]
+        return History(self.folder / "history", self.tables, self.events | {e.name: e for e in served})
 
     @cached_property
     def quarantine(self) -> Quarantine:
@@ -192,6 +197,12 @@ class Project:
 
         found = self.registry.open(system, release or self.registry.newest(self.system(system).name))
         return evaluate(self, declared(found), found)
+
+    def monitor(self, system: str) -> list[Finding]:
+        """What the declared monitors find in what has been served: skew, drift, calibration."""
+        from winnow.continual.monitor import check
+
+        return check(self, self.system(system))
 
     def releases(self, system: str) -> list[dict[str, Any]]:
         """The releases of a system, newest first, with what they are used for."""

@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
-from winnow.core.errors import Problem, Unavailable
+from winnow.core.errors import Problem, Unavailable, WinnowError
 from winnow.core.system import System
 from winnow.core.time import now_us
 from winnow.data.ids import IdMap
@@ -51,6 +52,7 @@ class Desk:
         self._gatherer, self._served, self._clock = gatherer, served, clock
         self._events = served_events(system, Plan.of(system.features, system.labels).numeric_names)
         self._kit: Kit | None = None
+        self._fault: Problem | None = Problem("starting", f"{system.name} is still being loaded", system.name)
         self._turn = threading.Lock()
 
     @property
@@ -60,8 +62,8 @@ class Desk:
 
     @property
     def trouble(self) -> Problem | None:
-        """Why the release that should serve does not, or not wholly."""
-        return self._renewal.trouble
+        """Why the release that should serve does not, or not wholly, or why the last renewal failed."""
+        return self._renewal.trouble or self._fault
 
     @property
     def kit(self) -> Kit:
@@ -76,7 +78,7 @@ class Desk:
 
     def refresh(self) -> None:
         """Moves to the next kit; see `Renewal.next`."""
-        with self._turn:
+        with self._turn, self._noting():
             kit = self._renewal.next(self._kit)
             if kit is not None and (self._kit is None or self._kit.bundle is not kit.bundle):
                 self._warm(kit)
@@ -102,6 +104,20 @@ class Desk:
         answer = reply(ranking, query, kit, self._ids, trace=trace)
         ms = (time.perf_counter() - start) * 1000
         return msgspec.structs.replace(answer, explanation=inside, ms=round(ms, 3))
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Remembers why a renewal failed, until one succeeds."""
+        try:
+            yield
+        except WinnowError as error:
+            self._fault = error.problems[0]
+            raise
+        except Exception as error:
+            what = f"{self.system.name} could not be renewed: {type(error).__name__}: {error}"
+            self._fault = Problem("renewal-failed", what, self.system.name)
+            raise
+        self._fault = None
 
     def _warm(self, kit: Kit) -> None:
         """Ranks for nobody: the first use of models and memory maps is slow, and nobody should wait for it."""

@@ -60,7 +60,8 @@ def reasons(shown: Candidates, query: Query, kit: Kit, ids: IdMap) -> list[list[
     told: list[list[Told]] = [[] for _ in range(len(shown))]
     for bit, source in enumerate(kit.system.pipeline.sources):
         mine = np.flatnonzero(shown.sources >> bit & 1)
-        for place, why in zip(mine, _told(source, shown.rows[mine], query, kit), strict=True):
+        why_each = _told(source, shown.rows[mine], query, kit) if len(mine) else []
+        for place, why in zip(mine, why_each, strict=True):
             told[place].append(why)
     for item, why in _same(shown.rows, query, kit):
         told[item].append(why)

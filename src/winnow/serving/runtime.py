@@ -24,6 +24,7 @@ from winnow.serving.renew import Renewal
 from winnow.serving.request import RankReply, RankRequest, invalid
 
 LIVE = "live"
+_RETRY_S = 0.2
 _log = logging.getLogger(__name__)
 
 
@@ -92,10 +93,12 @@ class Runtime:
     def refresh(self) -> None:
         """One renewal of every system; what fails is logged and tried again the next time."""
         for name, desk in self.desks.items():
+            before = desk.trouble
             try:
                 desk.refresh()
-            except Exception:
-                _log.warning("%s could not be renewed", name, exc_info=True)
+            except Exception as error:
+                if desk.trouble != before:  # once, not with every try
+                    _log.warning("%s could not be renewed: %s", name, error)
 
     def desk(self, system: str) -> Desk:
         """Who answers for a system.
@@ -145,8 +148,14 @@ class Runtime:
         thread.start()
 
     def _keep_fresh(self) -> None:
-        while not self._stop.wait(self._refresh_s):
+        while not self._stop.wait(self._pause_s):
             self.refresh()
+
+    @property
+    def _pause_s(self) -> float:
+        """Short while a system cannot be served yet, as when live tables are still being built."""
+        waiting = any(not desk.ready and desk.trouble is not None for desk in self.desks.values())
+        return min(_RETRY_S, self._refresh_s) if waiting else self._refresh_s
 
 
 def _own_ingester(stores: Stores) -> Ingester | None:

@@ -53,6 +53,7 @@ def affinity(key):
         w.count(seen, by=(user, key)), w.count(watch, by=(user, key), window=[days(7), w.FOREVER]),
         w.rate(click, over=seen, by=(user, key), prior=(0.9, 2)),
         w.rate(watch, long, over=watch, by=(user, key), prior=(0.9, 2)), w.since(watch, by=(user, key)),
+        w.rate(like, over=watch, by=(user, key), prior=(0.04, 2)),
     ]  # fmt: skip
 
 
@@ -60,12 +61,14 @@ features = [
     w.column(seen.surface), w.position(seen.position), w.hour(), w.weekday(),
     w.column(user.activity), w.column(user.register_days), w.column(user.follows), w.column(user.fans),
     w.column(user.friends),
-    w.column(video.author), w.column(video.tags), w.column(video.kind), w.column(video.duration_s),
+    w.column(video), w.column(video.author), w.column(video.tags), w.column(video.kind), w.column(video.duration_s),
     w.age(video.uploaded_at),
     *record(video), *record(video.author), *record(video.tags), *record(user),
     *affinity(video), *affinity(video.author), *affinity(video.tags),
+    w.count(follow, by=(user, video.author)), w.count(comment, by=video), w.count(share, by=video),
     w.count(seen, by=user, window=hours(1)), w.since(watch, by=user), w.since(seen, by=user), w.since(seen, by=video),
-    w.last(watch.video, by=user, k=50, columns=(video.author, video.tags, watch.long)),
+    w.last(watch.video, by=user, k=50, columns=(video.author, video.tags, video.kind)),
+    *(w.last(events.video, *only, by=user, k=50) for events, *only in ((watch, long), (like,), (click,))),
 ]  # fmt: skip
 
 # 4. Model: two ladders, one evaluator -------------------------------------------------------------

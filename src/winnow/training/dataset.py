@@ -20,6 +20,7 @@ from winnow.features.plan import Plan
 from winnow.features.view import Moments
 from winnow.models.examples import Catalogue, Examples
 from winnow.training.cut import by_rule
+from winnow.training.served import AsServed, as_served
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -61,36 +62,45 @@ def build(system: System, history: History, *, as_of: int, split: TimeSplit | No
     Raises:
         InputError: `too-few-rows`.
     """
-    rows = _labelled(system, history, as_of)
+    rows = labelled(system, history, as_of).filter(pl.col("state") == "final")
     at = rows["at"].to_numpy()
     split = split or by_rule(at)
     embargo = split.embargo if split.embargo is not None else system.retrain.embargo
     masks = replace(split, embargo=embargo).parts(at, within=system.labels.within)
     state, plan = HistoryState(HistorySource(history)), Plan.of(system.features, system.labels)
-    parts = {n: _examples(system, rows.filter(pl.Series(m)), plan=plan, state=state) for n, m in masks.items()}
+    parts = {}
+    for name, mask in masks.items():
+        part = rows.filter(pl.Series(mask))
+        parts[name] = _examples(system, part, plan=plan, state=state, served=as_served(system, history, part))
     catalogue = _catalogue(system, plan, history=history, state=state, at=parse_time(split.train_until))
     return Dataset(plan, split, parts["train"], parts["valid"], parts["test"], catalogue, state)
 
 
-def _labelled(system: System, history: History, as_of: int) -> pl.DataFrame:
-    """Impressions with final labels, in time order."""
+def labelled(system: System, history: History, as_of: int) -> pl.DataFrame:
+    """Impressions with a column per head and their `state`, in time order."""
     feedback = {e.name: history.events(e.name).collect() for e in event_types(list(system.labels.heads.values()))}
     impressions = history.events(system.labels.of.name).collect()
-    rows = joiner.join(system.labels, impressions, feedback, as_of=as_of)
-    return rows.filter(pl.col("state") == "final").sort("at", "seq")
+    return joiner.join(system.labels, impressions, feedback, as_of=as_of).sort("at", "seq")
 
 
-def _examples(system: System, rows: pl.DataFrame, *, plan: Plan, state: HistoryState) -> Examples:
-    labels = system.labels
-    moments = moments_of(system, rows)
+def _examples(system: System, rows: pl.DataFrame, *, plan: Plan, state: HistoryState, served: AsServed) -> Examples:
+    labels, moments = system.labels, moments_of(system, rows)
+    features = plan.compute(replace(moments, at=served.moments(moments.at)), state, training=True)
     return Examples(
-        plan.compute(moments, state, training=True),
+        _with(features, served),
         {head: rows[head].to_numpy().astype(np.float32) for head in labels.heads},
         np.ones(len(rows), np.float32),
         moments.at,
         moments.refs[labels.user_role],
         moments.refs[labels.item_role],
     )
+
+
+def _with(features: FeatureBatch, served: AsServed) -> FeatureBatch:
+    """The features as they were served where that was logged: what a model saw then is what it learns from."""
+    logged = served.features(features.numeric_names)
+    features.numeric[served.rows] = np.where(np.isnan(logged), features.numeric[served.rows], logged)
+    return features
 
 
 def moments_of(system: System, rows: pl.DataFrame) -> Moments:

@@ -34,7 +34,8 @@ lock = threading.Lock()
 def work(thread):
     for i in range(1_000_000):
         ids = [f"{name}-{thread}-{i}-{j}" for j in range(7)]
-        rows = [{"event_id": e, "type": ("click", "like")[j % 2], "user": e, "video": f"{i % 50}"} for j, e in enumerate(ids)]
+        types = ["click", "like"] * 4
+        rows = [{"event_id": e, "type": t, "user": e, "video": f"{i % 50}"} for e, t in zip(ids, types)]
         again = [dict(r, event_id=f"{name}-{thread}-{i - 1}-{j}") for j, r in enumerate(rows) if i]
         intake.events(rows + again[:2])
         with lock:
@@ -142,7 +143,7 @@ def test_a_copy_killed_anywhere_copies_exactly_once(tmp_path):
     log = filled(tmp_path / "truth.db", batches=120)
     folder = tmp_path / "history"
     chance = random.Random(3)
-    for _ in range(8):
+    for _ in range(6):
         copier = started(COPIER, tmp_path / "truth.db", folder)
         assert copier.stdout.readline() == "ready\n"
         time.sleep(chance.uniform(0.0, 0.2))

@@ -12,7 +12,7 @@ from winnow.features.aggregate import Aggregate
 from winnow.features.state import NEVER, SET_WIDTH
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Happened:
     """One row of the log: an event (roles and fields) or a change of a table row (the columns that it sets)."""
 
@@ -27,6 +27,10 @@ class Happened:
     @property
     def place(self) -> tuple[int, int]:
         return self.known_at, self.seq
+
+    def __repr__(self) -> str:
+        row = f" row {self.row}{' deleted' * self.deleted}" if self.row >= 0 else ""
+        return f"{self.seq}: {self.of.name}{row} at {self.at} known {self.known_at} {self.values}"
 
 
 class OracleState:

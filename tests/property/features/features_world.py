@@ -23,7 +23,7 @@ LATE = [0, 0, 0, 1, MICROS, 60 * MICROS, 119 * MICROS, 120 * MICROS, 3 * 3600 * 
 NUMBERS = [0.0, 1.0, -1.5, 0.1, 2.5e-7, 18.0, 123456.789, 1e9, -1e9, math.nan]
 
 
-@dataclass
+@dataclass(repr=False)
 class World:
     """A schema, a plan over it and a log."""
 
@@ -35,6 +35,10 @@ class World:
     @property
     def kinds(self) -> list[Any]:
         return [*self.tables, *self.events]
+
+    def __repr__(self) -> str:
+        names = [n for f in self.plan.features for n in f.names]
+        return "\n".join([f"features: {names}", "log:", *map(repr, self.log)])
 
 
 @st.composite

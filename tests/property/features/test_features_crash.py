@@ -146,9 +146,14 @@ def test_no_reader_sees_half_an_update(tmp_path: Path) -> None:
     assert sum(raw for _, _, raw in found) > 0, f"reads without the lock were never torn: the test shows nothing {found}"
 
 
+def head(log: list[Chunk], appends: int) -> list[Chunk]:
+    """The first appends of a log."""
+    return [c for batch in batches(log)[:appends] for c in batch]
+
+
 def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
     log = chunks(20)
-    first = writer(tmp_path, log[:30])
+    first = writer(tmp_path, head(log, 10))
     first.catch_up()
     first.close()
     inode = next(tmp_path.glob("generation-*")).stat().st_ino
@@ -187,7 +192,7 @@ def test_a_lost_machine_means_building_anew(tmp_path: Path, checkpoint: bool) ->
 def test_new_aggregates_are_built_from_the_log(tmp_path: Path) -> None:
     log = chunks(20)
     first = LiveWriter(tmp_path, plan.aggregates[:4], [user, video], replay=lambda _: log, caps=CAPS)
-    first.apply(log[:40])
+    first.apply(head(log, 10))
     reader = LiveReader(tmp_path)
     moments_at = np.array([reader.watermark])
     with pytest.raises(Unavailable, match="feature-not-live"):

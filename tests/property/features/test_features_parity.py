@@ -20,7 +20,8 @@ SETTINGS = {"deadline": None, "suppress_health_check": list(HealthCheck), "print
 def assert_same(one: FeatureBatch, two: FeatureBatch, what: str) -> None:
     """Equal to the bit, shapes included."""
     for name, a, b in zip(one.numeric_names, one.numeric.T, two.numeric.T, strict=True):
-        assert a.tobytes() == b.tobytes(), f"{what}: {name}: {a} is not {b}"
+        differ = [(i, x, y) for i, (x, y) in enumerate(zip(a, b, strict=True)) if x.tobytes() != y.tobytes()]
+        assert not differ, f"{what}: {name}: {len(differ)} values differ: (row, one, two) {differ[0]}"
     for name, column in one.categorical.items():
         np.testing.assert_array_equal(column, two.categorical[name], f"{what}: {name}", strict=True)
     for name, sequence in one.sequences.items():

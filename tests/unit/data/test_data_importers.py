@@ -57,7 +57,13 @@ MAPPING = """
 name = "video"
 file = "items.csv"
 time = { value = "2024-01-01" }
-columns = { video_id = "id", title = "name", tags = { column = "genres", split = "|" }, available = "on", uploaded_at = "up" }
+
+[table.columns]
+video_id = "id"
+title = "name"
+tags = { column = "genres", split = "|" }
+available = "on"
+uploaded_at = "up"
 
 [[event]]
 name = "watch"
@@ -153,8 +159,8 @@ def test_missing_files_and_undeclared_things_are_told(tmp_path, files, intake, l
 
 def kuairand_files(folder):
     pl.DataFrame({
-        "user_id": [0], "user_active_degree": ["full_active"], "is_video_author": [1], "follow_user_num_range": ["500+"],
-        "fans_user_num_range": ["0"], "friend_user_num_range": ["0"], "register_days": [7],
+        "user_id": [0], "user_active_degree": ["full_active"], "is_video_author": [1],
+        "follow_user_num_range": ["500+"], "fans_user_num_range": ["0"], "friend_user_num_range": ["0"], "register_days": [7],
     }).write_csv(folder / "user_features_pure.csv")  # fmt: skip
     pl.DataFrame({
         "video_id": [5], "author_id": [9], "video_type": ["NORMAL"], "upload_dt": ["2022-04-10"],
@@ -165,7 +171,8 @@ def kuairand_files(folder):
            "is_comment": [0, 0], "is_forward": [0, 1], "is_hate": [0, 0]}  # fmt: skip
     pl.DataFrame({k: [*v, v[1]] for k, v in log.items()}).write_csv(folder / "log_standard_4_22_to_5_08_pure.csv")
     pl.DataFrame({
-        "user_id": [0], "last_time_ms": [1650700000000], "watch_seq": [[5, 6]], "like_seq": [[6]], "long_watch_seq": [[6]],
+        "user_id": [0], "last_time_ms": [1650700000000], "watch_seq": [[5, 6]], "like_seq": [[6]],
+        "long_watch_seq": [[6]],
     }).write_parquet(folder / "user_histories.parquet")  # fmt: skip
 
 

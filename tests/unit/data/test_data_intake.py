@@ -136,6 +136,11 @@ def test_a_clock_slightly_ahead_is_forgiven(shop, click_row):
     assert only_chunk(shop).ints("at").tolist() == [shop.clock.now]
 
 
+def test_an_import_slightly_ahead_is_forgiven_too(shop, click_row):
+    shop.intake.events([click_row(at=shop.clock.now + 299_000_000)], backfill=True)
+    assert only_chunk(shop).ints("known_at").tolist() == [shop.clock.now]
+
+
 def test_times_in_all_forms_mean_the_same(shop, click_row):
     moment = parse_time("2025-06-01T12:00:00+00:00")
     forms = [
@@ -227,7 +232,8 @@ def test_rows_set_what_they_name_and_leave_the_rest(shop):
 
 def test_changes_of_one_row_keep_their_order_whatever_their_shape(shop):
     rows = [{"video_id": "v", "title": "1"}, {"video_id": "v", "author": "x"}, {"video_id": "w", "author": "y"},
-            {"video_id": "v", "title": "3"}, {"video_id": "v", "deleted": True}, {"video_id": "v", "title": "5"}]  # fmt: skip
+            {"video_id": "v", "title": "3"}, {"video_id": "v", "deleted": True},
+            {"video_id": "v", "title": "5"}]  # fmt: skip
     shop.intake.rows("video", rows)
     v = int(shop.log.ids.rows("video", ["v"])[0])
     changes = [

@@ -18,7 +18,10 @@ click = Events("click", refs=both)
 watch = Events("watch", refs=both, fields={"seconds": number, "long": flag, "device": category})
 labels = Labels(
     of=seen, within=timedelta(microseconds=100),
-    heads={"click": declare.any(click), "watch_s": declare.sum(watch.seconds), "long": declare.any(watch, watch.seconds >= 5)},
+    heads={
+        "click": declare.any(click), "watch_s": declare.sum(watch.seconds),
+        "long": declare.any(watch, watch.seconds >= 5),
+    },
 )  # fmt: skip
 LATER = 10_000
 _EVENT = {"seq": pl.Int64, "at": pl.Int64, "known_at": pl.Int64, "event_id": pl.String, "recommendation_id": pl.String,

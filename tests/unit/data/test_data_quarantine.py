@@ -12,7 +12,9 @@ def test_the_same_bad_row_is_kept_once(shop, watch_row):
 
 def test_counts_by_reason(shop, watch_row, click_row):
     shop.intake.events([watch_row(str(i), seconds=-1) for i in range(3)] + [click_row("c", at="?")])
-    assert shop.quarantine.counts().rows() == [("event", "watch", "below-minimum", "seconds", 3), ("event", "click", "bad-time", "at", 1)]  # fmt: skip
+    assert shop.quarantine.counts().rows() == [
+        ("event", "watch", "below-minimum", "seconds", 3), ("event", "click", "bad-time", "at", 1),
+    ]  # fmt: skip
 
 
 def test_newest_first_and_pages(shop, watch_row):

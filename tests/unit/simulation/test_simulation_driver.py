@@ -7,6 +7,7 @@ import pytest
 
 from winnow.core.errors import InputError
 from winnow.core.time import now_us
+from winnow.data.schema import Events, Table
 from winnow.simulation.driver import Driver, Visit, measure
 from winnow.simulation.policies import oracle, popular
 from winnow.simulation.world import Size, World
@@ -15,6 +16,11 @@ from winnow.simulation.world import Size, World
 @pytest.fixture(scope="module")
 def world() -> World:
     return World.make(Size(people=100, videos=200, later=10, days=7), until=now_us(), seed=3)
+
+
+def declared(module) -> list[dict]:
+    """The tables and the event types of a system file."""
+    return [{p.name: p for p in vars(module).values() if isinstance(p, kind)} for kind in (Table, Events)]
 
 
 def reply_of(world: World, rows) -> dict:
@@ -57,10 +63,9 @@ def test_a_video_of_another_world_is_an_error(world: World):
 def test_the_intake_takes_what_a_visit_posts(world: World, tmp_path):
     from winnow.data.intake import Intake
     from winnow.data.log import SqliteLog
-    from winnow.data.schema import Events, Table
-    from winnow.systems.video_recommendation import system
+    from winnow.systems import video_recommendation
 
-    tables, events = ({p.name: p for p in system.parts() if isinstance(p, kind)} for kind in (Table, Events))
+    tables, events = declared(video_recommendation)
     intake = Intake(SqliteLog(tmp_path / "truth.db"), tables, events)
     driver = Driver(world, "http://nowhere")
     _, posted = driver.act(reply_of(world, range(12)), 7, surface=0, key="r1-0", rng=world.rng(1))

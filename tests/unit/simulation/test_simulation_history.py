@@ -28,6 +28,11 @@ def log(world: World) -> dict[str, pl.DataFrame]:
     return {name: pl.concat(frames) for name, frames in parts.items()}
 
 
+def declared(module) -> list[dict]:
+    """The tables and the event types of a system file."""
+    return [{p.name: p for p in vars(module).values() if isinstance(p, kind)} for kind in (Table, Events)]
+
+
 def test_it_is_the_same_every_time(world: World, log: dict[str, pl.DataFrame]):
     again = [frame for name, frame in world_history(world) if name == "watch"]
     assert pl.concat(again).equals(log["watch"])
@@ -73,10 +78,9 @@ def test_clicks_fall_with_position(log: dict[str, pl.DataFrame]):
 
 
 def test_the_intake_takes_every_row(world: World, log: dict[str, pl.DataFrame], tmp_path):
-    from winnow.systems.video_recommendation import system
+    from winnow.systems import video_recommendation
 
-    tables = {p.name: p for p in system.parts() if isinstance(p, Table)}
-    events = {p.name: p for p in system.parts() if isinstance(p, Events)}
+    tables, events = declared(video_recommendation)
     store = SqliteLog(tmp_path / "truth.db")
     intake = Intake(store, tables, events)
     for name, frame in log.items():
@@ -89,9 +93,9 @@ def test_the_intake_takes_every_row(world: World, log: dict[str, pl.DataFrame], 
 def test_it_can_be_imported_twice_and_lands_once(world: World, tmp_path):
     from winnow.data.importers import load
     from winnow.simulation.importer import WorldImporter
-    from winnow.systems.video_recommendation import system
+    from winnow.systems import video_recommendation
 
-    tables, events = ({p.name: p for p in system.parts() if isinstance(p, kind)} for kind in (Table, Events))
+    tables, events = declared(video_recommendation)
     store = SqliteLog(tmp_path / "truth.db")
     world.write(tmp_path / "world.json")
     first = load(WorldImporter(), tmp_path, Intake(store, tables, events))

@@ -18,7 +18,7 @@ from winnow.models.multitask import MultiTask
 from winnow.models.networks import ranking
 from winnow.models.networks.history import HistoryNet
 from winnow.models.networks.layers import Categories, answer, perceptron
-from winnow.models.networks.loop import Options, declared_key, seeded
+from winnow.models.networks.loop import Options, cut, declared_key, seeded
 from winnow.models.networks.loop import train as fit_loop
 
 _HISTORY_DROPOUT = 0.2
@@ -26,6 +26,7 @@ _HISTORY_RATE, _HISTORY_REG = 2e-3, 0.02
 _HISTORIES_A_STEP = 64
 _LEAST_STEPS = 4  # shorter histories say too little to guess from
 _JUDGES = 0.1
+_AT_ONCE = 2_048
 
 
 class MultiTaskNet(nn.Module):
@@ -77,6 +78,8 @@ class MultiTaskNet(nn.Module):
         """What the history says about each candidate, [B, C, width]; nothing without a history."""
         if self.history is None:
             return []
+        if "remembered" in batch:  # worked out beforehand, where the history part no longer learns
+            return [batch["remembered"]]
         own = batch[f"cat|{self.item}"] + 1 if self.item else torch.ones_like(batch["numeric"][..., 0]).long()
         candidates = self.history.vectors(own, {c: batch[f"cat|{f}"] for c, f in self.columns.items()})
         return [self.history(candidates, self.steps(batch), batch["seq|marks"], batch["seq|row"] > 0)]
@@ -101,7 +104,8 @@ def fit(declared: MultiTask, train: Examples, valid: Examples, run: Run) -> None
         if net.history is not None and inputs.history and inputs.history.marks and declared.history_epochs:
             share = 0.5
             pretrain(net, arrays, train, declared=declared, run=run.part("history", 0.0, share), key=key)
-        ranking.fit(net, arrays, held_out, options=options, run=run.part("network", share), key=key)
+        learned, judged = ({**a, **remember(net, a)} for a in (arrays, held_out))
+        ranking.fit(net, learned, judged, options=options, run=run.part("network", share), key=key)
         ranking.write("MultiTask", net, inputs, arrays, heads=heads, run=run)
 
 
@@ -141,6 +145,18 @@ def pretrain(
         fit_loop(net, histories, marks_loss, options=options, run=run, key=f"history {key}",
                  judge=lambda: ranking.mean_loss(net, held_out, marks_loss))  # fmt: skip
         net.history.requires_grad_(False)
+
+
+def remember(net: MultiTaskNet, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """What a fixed history part says about every row, `remembered` [N, 1, width]; nothing if it still learns."""
+    if net.history is None or net.history.out.weight.requires_grad:
+        return {}
+    net.eval()
+    reads = {n: a for n, a in arrays.items() if n.startswith(("seq|", "cat|")) or n == "numeric"}
+    rows = len(reads["numeric"])
+    with torch.no_grad():
+        parts = [net.remembered(cut(reads, slice(i, i + _AT_ONCE)))[0] for i in range(0, rows, _AT_ONCE)]
+    return {"remembered": torch.cat(parts).numpy()} if parts else {}
 
 
 def marks_loss(net: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:

@@ -61,6 +61,8 @@ def fit(net: nn.Module, arrays: dict[str, NDArray[Any]], valid: dict[str, NDArra
         key: str) -> None:  # fmt: skip
     """Train a ranking network, judged by its loss on the validation rows."""
     held_out = {name: a for name, a in valid.items() if name != "position"}
+    if "remembered" in arrays:
+        arrays, held_out = ({k: a for k, a in d.items() if not k.startswith("seq|")} for d in (arrays, held_out))
     train(net, arrays, loss, options=options, run=run, key=key, judge=lambda: mean_loss(net, held_out, loss))
 
 

@@ -213,7 +213,7 @@ def shares(places: NDArray[np.int64], count: int) -> Tensor:
 def write(declared: TwoTower, pair: Pair, inputs: Inputs, items: ItemInputs, *, catalogue: Catalogue, sample: Examples,
           run: Run) -> None:  # fmt: skip
     """Export both towers, encode the catalogue with the exported one, and list the files."""
-    pair.eval()
+    pair.eval().requires_grad_(False)
     feeds = [query_feed(inputs, sample.features.take(slice(0, 3))), items.feed(catalogue.features.take(slice(0, 3)), catalogue.rows[:3])]
     for net, feed, name in zip((pair.user, pair.item), feeds, (USER, ITEM), strict=True):
         tensors = {k: torch.from_numpy(np.resize(a, (3, *a.shape[1:]))) for k, a in feed.items()}
