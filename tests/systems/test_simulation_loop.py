@@ -95,7 +95,7 @@ def test_three_rounds_of_the_loop_beat_popularity(tmp_path, scale):
     size, visits, changes = SCALES[scale]
     world = World.make(size, until=now_us() - 10_000_000, seed=11)
     project, watches = project_with_log(tmp_path / "shop", world, changes)
-    project.train(SYSTEM, seed=1, promote=True)
+    project.train(SYSTEM, seed=1, promote=True, progress=print)
     rounds, releases = [], set()
     with serving(project.folder, tmp_path / "serve.log") as url:
         driver = Driver(world, url)
@@ -104,7 +104,7 @@ def test_three_rounds_of_the_loop_beat_popularity(tmp_path, scale):
             rounds.append(driver.round(number, visits))
             driver.put_up(size.later // 6)
             time.sleep(WINDOW_S + 1)  # until the labels of this round are final
-            project.train(SYSTEM, seed=number, promote=True)
+            project.train(SYSTEM, seed=number, promote=True, progress=print)
             releases.add(project.registry.pointers(SYSTEM).champion)
         rounds.append(driver.round(4, visits))
     print(*rounds, sep="\n")

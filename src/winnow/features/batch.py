@@ -80,4 +80,4 @@ class FeatureBatch:
 
     def column(self, name: str) -> Floats:
         """One numeric feature, float32 [N]."""
-        return self.numeric[:, self.numeric_names.index(name)]  # type: ignore[no-any-return]
+        return self.numeric[:, self.numeric_names.index(name)]

@@ -17,6 +17,7 @@ from winnow.core.declare import Declared
 from winnow.core.errors import Problem
 from winnow.core.time import FOREVER, MICROS, minutes, short
 from winnow.data.schema import Condition, EventField, Events, Path, Table
+from winnow.features import leaks
 from winnow.features.aggregate import FIXED_POINT, Aggregate
 from winnow.features.batch import Recent
 from winnow.features.state import NEVER
@@ -96,6 +97,9 @@ class Feature(Declared):
         """Its columns, one per name: [n] or [1] arrays, or a `Recent`."""
         raise NotImplementedError
 
+    def problems(self, system: Any) -> Iterator[Problem]:
+        yield from leaks.problems(self, system.labels, system.features)
+
 
 @dataclass(frozen=True)
 class Column(Feature):
@@ -131,6 +135,7 @@ class Column(Feature):
         return (value,)
 
     def problems(self, system: Any) -> Iterator[Problem]:
+        yield from super().problems(system)
         if self.of.kind.storage in ("text", "time"):
             fix = "use age(...)" if self.of.kind.storage == "time" else "use an embedding of it"
             yield Problem("not-a-number", f"`{self.names[0]}` is {self.of.kind.storage}", self.where, fix=fix)
@@ -245,6 +250,7 @@ class Windowed(Feature):
         return tuple(f"{self.subject}_{what}_{short(w)}" for w in self.windows)
 
     def problems(self, system: Any) -> Iterator[Problem]:
+        yield from super().problems(system)
         for window in self.windows:
             if not minutes(1) <= window:
                 what = f"{self.subject}: {window} is under a minute"

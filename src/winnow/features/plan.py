@@ -46,6 +46,10 @@ class Plan:
         return tuple(dict.fromkeys(a for f in self.features for a in f.aggregates()))
 
     @cached_property
+    def _named(self) -> tuple[tuple[Feature, tuple[str, ...]], ...]:
+        return tuple((f, f.names) for f in self.features)
+
+    @cached_property
     def numeric_names(self) -> tuple[str, ...]:
         return tuple(n for f in self.features if f.type == "numeric" for n in f.names)
 
@@ -76,10 +80,10 @@ class Plan:
         numeric = np.empty((size, len(self.numeric_names)), np.float32)
         parts: dict[str, dict[str, Any]] = {"categorical": {}, "sequence": {}, "training_only": {}}
         place = 0
-        for feature in self.features:
+        for feature, names in self._named:
             if feature.type == "training_only" and not training:
                 continue
-            for name, value in zip(feature.names, feature.compute(view), strict=True):
+            for name, value in zip(names, feature.compute(view), strict=True):
                 if feature.type == "numeric":
                     numeric[:, place] = _filled(value, feature.default)
                     place += 1

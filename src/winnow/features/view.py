@@ -84,7 +84,7 @@ class View:
             raise InputError(Problem("missing-role", f"no `{path.table.name}` was given, and `{path}` needs it"))
         for depth in range(len(path.columns)):
             owner = Path(path.table, path.columns[:depth]).kind.table or path.table
-            rows = self.state.column(owner, path.columns[depth], rows, self.at)
+            rows = np.asarray(self.state.column(owner, path.columns[depth], rows, self.at))
         return rows
 
     def _keys(self, aggregate: Aggregate) -> "_Keys":

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
+import numpy as np
+
 from winnow.core.declare import Declared
 from winnow.core.errors import InputError, Problem
 from winnow.features.batch import FeatureBatch, Floats, Ints
@@ -134,7 +136,8 @@ def load_scorer(folder: Path, *, threads: int = 1) -> Scorer:
         InputError: `model-corrupt` naming the file; `wrong-model` when it is not a ranker.
     """
     artefact = Artefact.open(folder)
-    return guarded(folder, lambda: _kind(artefact, Ranker).open(artefact, threads))
+    model: type[Ranker] = _kind(artefact, Ranker)
+    return guarded(folder, lambda: model.open(artefact, threads))
 
 
 def load_query_encoder(folder: Path, *, threads: int = 1) -> QueryEncoder:
@@ -144,7 +147,8 @@ def load_query_encoder(folder: Path, *, threads: int = 1) -> QueryEncoder:
         InputError: `model-corrupt` naming the file; `wrong-model` when it is not a retriever.
     """
     artefact = Artefact.open(folder)
-    return guarded(folder, lambda: _kind(artefact, Retriever).query_encoder(artefact, threads))
+    model: type[Retriever] = _kind(artefact, Retriever)
+    return guarded(folder, lambda: model.query_encoder(artefact, threads))
 
 
 def load_item_encoder(folder: Path, *, threads: int = 1) -> ItemEncoder:
@@ -154,7 +158,8 @@ def load_item_encoder(folder: Path, *, threads: int = 1) -> ItemEncoder:
         InputError: `model-corrupt` naming the file; `wrong-model` when it is not a retriever.
     """
     artefact = Artefact.open(folder)
-    return guarded(folder, lambda: _kind(artefact, Retriever).item_encoder(artefact, threads))
+    model: type[Retriever] = _kind(artefact, Retriever)
+    return guarded(folder, lambda: model.item_encoder(artefact, threads))
 
 
 def chosen_heads(heads: tuple[str, ...], train: Examples, run: Run) -> dict[str, HeadType]:
@@ -172,7 +177,7 @@ def chosen_heads(heads: tuple[str, ...], train: Examples, run: Run) -> dict[str,
 
 
 def _type_of(labels: Floats) -> HeadType:
-    return "binary" if bool(((labels == 0) | (labels == 1) | (labels != labels)).all()) else "regression"
+    return "binary" if bool(np.isin(labels[~np.isnan(labels)], (0, 1)).all()) else "regression"
 
 
 def guarded(folder: Path, load: Callable[[], T]) -> T:

@@ -12,6 +12,9 @@ from winnow.models.artefact import Artefact
 from winnow.models.base import HeadType, Ranker, Run, Scorer, chosen_heads
 from winnow.models.examples import Examples
 
+_PATIENCE = 60
+_UNJUDGED = 200  # trees where no validation label says when to stop
+
 
 @dataclass(frozen=True)
 class GradientBoosting(Ranker):
@@ -56,8 +59,9 @@ class GradientBoosting(Ranker):
             for m, y, w in known
         ]  # fmt: skip
         judged = sets[1:] if len(known[1][1]) else []
-        stop = [lgb.early_stopping(60, verbose=False)] if judged else []
-        booster = lgb.train(self._parameters(kind, run), sets[0], self.epochs if judged else 200, judged, callbacks=stop)
+        stop: list[Any] = [lgb.early_stopping(_PATIENCE, verbose=False)] if judged else []
+        trees = self.epochs if judged else _UNJUDGED
+        booster = lgb.train(self._parameters(kind, run), sets[0], trees, judged, callbacks=stop)
         return str(booster.model_to_string())
 
     def _parameters(self, kind: HeadType, run: Run) -> dict[str, Any]:

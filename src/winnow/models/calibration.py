@@ -13,6 +13,8 @@ from winnow.features.batch import Floats
 from winnow.models.artefact import corrupt
 from winnow.models.base import HeadType
 
+Values = NDArray[np.float64]
+Curve = tuple[Values, Values]
 Method = Literal["isotonic", "platt"]
 FILE = "calibration.npz"
 _EDGE = 1e-6
@@ -27,7 +29,7 @@ class Calibration:
     Between knots it is linear, outside it is flat. Heads without a curve stay as they are.
     """
 
-    curves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    curves: Mapping[str, Curve]
 
     @classmethod
     def fit(cls, method: Method, raw: Floats, labels: Mapping[str, Floats], *, types: Mapping[str, HeadType]) -> Self:
@@ -45,7 +47,7 @@ class Calibration:
         """
         if method not in ("isotonic", "platt"):
             raise InputError(Problem("unknown-calibration", f"calibration `{method}`", fix="isotonic or platt"))
-        curves = {}
+        curves: dict[str, Curve] = {}
         for column, (head, kind) in enumerate(types.items()):
             known = ~np.isnan(labels[head])
             x, y = raw[known, column].astype(np.float64), labels[head][known].astype(np.float64)
@@ -63,7 +65,7 @@ class Calibration:
 
     def save(self, folder: Path) -> None:
         """Write `calibration.npz`."""
-        arrays = {f"{head}|{axis}": a for head, curve in self.curves.items() for axis, a in zip("xy", curve, strict=True)}
+        arrays = {f"{head}|{axis}": a for head, (x, y) in self.curves.items() for axis, a in (("x", x), ("y", y))}
         np.savez(folder / FILE, **arrays)  # type: ignore[arg-type]
 
     @classmethod
@@ -84,9 +86,7 @@ class Calibration:
             raise corrupt(path, f"{type(error).__name__}: {error}") from error
 
 
-def _curve(
-    method: Method, kind: HeadType, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+def _curve(method: Method, kind: HeadType, x: Values, y: Values) -> Curve | None:
     if kind == "regression":
         scale = y.mean() / x.mean() if x.mean() > 0 else 1.0
         top = max(float(x.max()), 1.0) * 1e3  # far beyond any prediction
@@ -96,7 +96,7 @@ def _curve(
     return platt(x, y) if method == "platt" else isotonic(x, y)
 
 
-def isotonic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def isotonic(x: Values, y: Values) -> Curve:
     """The non-decreasing step means of y over x (pool adjacent violators), joined linearly at the block centres.
 
     Blocks lean a little on their own mean prediction, so that a small block does not answer 0 or 1.
@@ -110,7 +110,8 @@ def isotonic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np
     values, at = np.unique(x[order], return_inverse=True)
     counts = np.bincount(at).astype(np.float64)
     for v, m, n in zip(values, np.bincount(at, y[order]) / counts, counts, strict=True):
-        centres.append(v), means.append(m), weights.append(n)
+        for side, value in ((centres, v), (means, m), (weights, n)):
+            side.append(float(value))
         while len(means) > 1 and means[-2] >= means[-1]:
             n2, m2, c2 = weights.pop(), means.pop(), centres.pop()
             total = weights[-1] + n2
@@ -122,7 +123,7 @@ def isotonic(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np
     return c, np.clip(np.maximum.accumulate(smooth), _EDGE, 1 - _EDGE)
 
 
-def platt(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def platt(x: Values, y: Values) -> Curve:
     """sigmoid(a · logit(x) + b) as a curve of 201 knots, a >= 0 by Newton's method.
 
     Source: Platt 1999.
@@ -140,10 +141,10 @@ def platt(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.fl
     return _sigmoid(knots), np.clip(_sigmoid(max(weights[0], 0.0) * knots + weights[1]), _EDGE, 1 - _EDGE)
 
 
-def _logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
+def _logit(p: Values) -> Values:
     p = np.clip(p, _EDGE, 1 - _EDGE)
     return np.log(p / (1 - p))
 
 
-def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sigmoid(z: Values) -> Values:
     return 1 / (1 + np.exp(-np.clip(z, -40, 40)))

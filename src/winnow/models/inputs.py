@@ -247,8 +247,11 @@ class Inputs:
         tables = {f"vocabulary|{name}": v.table for name, v in self.vocabularies.items()}
         np.savez(folder / FILE, x=self.numerics.x, z=self.numerics.z, **tables)  # type: ignore[arg-type]
         h = self.history
-        reads = h and {"name": h.name, "marks": h.marks, "item": h.item, "columns": dict(h.columns), "widths": dict(h.widths)}
-        return {"numeric": list(self.numerics.names), "widths": dict(self.widths), "history": reads, "length": self.length}
+        reads = (
+            None if h is None else {name: getattr(h, name) for name in ("name", "marks", "item", "columns", "widths")}
+        )
+        names, widths = list(self.numerics.names), dict(self.widths)
+        return {"numeric": names, "widths": widths, "history": reads, "length": self.length}
 
     @classmethod
     def open(cls, artefact: Artefact) -> Self:

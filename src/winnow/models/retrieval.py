@@ -1,8 +1,10 @@
 """What retrievers have in common: which rows are positive, the files of the encoded catalogue, the encoders."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from winnow.features.batch import FeatureBatch, Floats, Ints
 from winnow.models.artefact import Artefact
@@ -36,7 +38,7 @@ class ItemInputs:
     def __init__(self, ids: Vocabulary, inputs: Inputs):
         self.ids, self.inputs = ids, inputs
 
-    def feed(self, batch: FeatureBatch, rows: Ints) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    def feed(self, batch: FeatureBatch, rows: Ints) -> dict[str, NDArray[Any]]:
         """Arrays of I items."""
         return self.inputs.feed(batch) | {"id": self.ids.apply(rows)}
 
@@ -80,7 +82,7 @@ def open_items(artefact: Artefact, threads: int) -> ItemEncoder:
     return encode
 
 
-def query_feed(inputs: Inputs, batch: FeatureBatch) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def query_feed(inputs: Inputs, batch: FeatureBatch) -> dict[str, NDArray[Any]]:
     """Arrays of N users, each with a history of its own."""
     feeds = inputs.feed(batch)
     rows = len(batch)

@@ -50,7 +50,7 @@ def existing(table: Table, rows: Ints, state: State, at: int) -> Mask:
     """
     kinds = {name: kind for name, kind in table.columns.items() if kind.storage != "text"}
     found = np.zeros(len(rows), bool) if kinds else rows >= 0
-    for name, kind in kinds.items():
+    for name, kind in kinds.items() if len(rows) else ():
         values, nothing = state.column(table, name, rows, np.array([at])), missing(kind)
         there = ~np.isnan(values) if kind.storage == "number" else values != nothing
         found |= there if there.ndim == 1 else there.any(axis=1)

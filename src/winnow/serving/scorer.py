@@ -36,6 +36,8 @@ class Judged:
 
 def judge(candidates: Candidates, query: Query, kit: Kit, trace: Trace) -> Judged:
     """Predictions of the release's model; of its heuristic if that fails; popularity if that fails too."""
+    if not len(candidates):
+        return Judged(candidates, (POPULARITY,), None, query.at)
     candidates = replace(candidates, place=np.arange(len(candidates)))
     told = "items are ordered by popularity"
     with trace.stage("features", "plan", came=len(candidates)) as stage:

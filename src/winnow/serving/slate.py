@@ -135,7 +135,7 @@ class Explore(Step):
 
 def arrange(steps: Sequence[Step], candidates: Candidates, query: Query, kit: Kit, trace: Trace) -> Candidates:
     """The candidates after every step; a step that fails leaves the order as it was."""
-    for step in steps:
+    for step in steps if len(candidates) else ():
         with trace.stage("slate", step.name, came=len(candidates)) as stage:
             told = "the list is not rearranged by it"
             candidates = trace.attempt(stage, step.arrange, candidates, query, kit, otherwise=candidates, told=told)

@@ -198,6 +198,8 @@ class Popular(Source):
         return (Aggregate("sum", self.of, (Path(item),), None, (), self.window),)
 
     def refresh(self, rows: Ints, state: State, at: int) -> Proposal:
+        if not len(rows):
+            return top(rows, rows, 0)
         counts = state.window(self.aggregates()[0], (rows,), np.array([at]))
         return top(rows[counts > 0], counts[counts > 0], self.limit * SPARE)
 
@@ -220,6 +222,8 @@ class Fresh(Source):
     limit: int = field(kw_only=True, default=50)
 
     def refresh(self, rows: Ints, state: State, at: int) -> Proposal:
+        if not len(rows):
+            return top(rows, rows, 0)
         since: Any = state.column(self.by.table, self.by.columns[-1], rows, np.array([at]))
         known = (since != NEVER) & (since <= at)
         return top(rows[known], since[known], self.limit * SPARE)
@@ -241,7 +245,7 @@ def ask(
 
 def top(rows: Ints, scores: Any, limit: int) -> Proposal:
     """The rows with the highest scores, best first; ties by row, so that lists repeat."""
-    if limit < len(rows):
+    if 0 < limit < len(rows):
         chosen = np.argpartition(-scores, limit - 1)[:limit]
         rows, scores = rows[chosen], scores[chosen]
     order = np.lexsort((rows, -scores))

@@ -126,6 +126,8 @@ class Trace:
 
 
 def _passing(test: Callable[..., Mask], candidates: Candidates, *given: Any) -> Candidates:
+    if not len(candidates):
+        return candidates
     mask = np.asarray(test(candidates, *given))
     # Whole numbers would be taken for places, and the wrong candidates would pass.
     if mask.dtype != np.bool_ or mask.shape != (len(candidates),):

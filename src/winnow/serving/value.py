@@ -76,6 +76,8 @@ def appraise(judged: Judged, value: Weighted, query: Query, kit: Kit, trace: Tra
     """The scored candidates with their values, best first."""
     candidates = judged.candidates
     with trace.stage("value", type(value).__name__, came=len(candidates)):
+        if not len(candidates):
+            return candidates
         worth = value.combine(candidates.heads, judged.heads, kit.weights)
         worth = boosted(worth, candidates.rows, query)
         return replace(candidates, value=worth).by(worth)

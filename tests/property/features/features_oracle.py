@@ -76,7 +76,11 @@ class OracleState:
         """The events that count under a key (once per matching value) among those known before a moment."""
         found = []
         for event in self.log:
-            if event.of is aggregate.events and event.known_at < at and all(map(self.passes(event), aggregate.conditions)):
+            if (
+                event.of is aggregate.events
+                and event.known_at < at
+                and all(map(self.passes(event), aggregate.conditions))
+            ):
                 found += [event] * self.keys(aggregate, event).count(key)
         return found
 
@@ -93,7 +97,9 @@ class OracleState:
 
     def window(self, aggregate: Aggregate, keys: Any, at: Any) -> Any:
         *keys, at = np.broadcast_arrays(*keys, at)
-        return np.array([self.total(aggregate, tuple(map(int, k)), int(t)) for *k, t in zip(*keys, at, strict=True)], np.int64)
+        return np.array(
+            [self.total(aggregate, tuple(map(int, k)), int(t)) for *k, t in zip(*keys, at, strict=True)], np.int64
+        )
 
     def total(self, aggregate: Aggregate, key: tuple[int, ...], at: int) -> int:
         total = 0
@@ -136,8 +142,8 @@ class LogSource:
         kept: dict[int, dict[str, Any]] = {}
         full, versions = [], sorted((h for h in self.log if h.of.name == table), key=lambda h: h.place)
         for h in versions:
-            kept[h.row] = {} if h.deleted else kept.get(h.row, {}) | h.values
-            full.append(kept[h.row])
+            full.append(kept.get(h.row, {}) | h.values)  # a deleted version may still show values: only its flag counts
+            kept[h.row] = {} if h.deleted else full[-1]
         rows = {"row": ints(h.row for h in versions), "deleted": ints(int(h.deleted) for h in versions)}
         return arrays(versions) | rows | columns_of(full, self.kinds[table].columns)
 

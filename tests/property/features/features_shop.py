@@ -63,7 +63,11 @@ def _parts(random: Any, rows: int, now: int, *, tables: bool) -> Iterator[tuple[
             "author": random.integers(0, 6, size), "tags": random.integers(-1, 8, (size, 3)),
             "price": random.random(size), "made": now - random.integers(0, 10**12, size),
         }  # fmt: skip
-        yield "row", "user", {"row": np.arange(5), "deleted": np.zeros(5, np.int64), "country": random.integers(0, 9, 5)}
+        yield (
+            "row",
+            "user",
+            {"row": np.arange(5), "deleted": np.zeros(5, np.int64), "country": random.integers(0, 9, 5)},
+        )
     for name in ("impression", "click", "watch"):
         columns: dict[str, Any] = {"user": random.integers(0, USERS, rows), "video": random.integers(0, VIDEOS, rows)}
         if name == "watch":
@@ -79,7 +83,9 @@ def batches(log: list[Chunk]) -> list[list[Chunk]]:
 def writer(folder: Path | str, log: list[Chunk], kind: type[LiveWriter] = LiveWriter, **options: Any) -> LiveWriter:
     """A writer of the plan's tables over a log."""
     options = {"caps": CAPS} | options
-    return kind(folder, plan.aggregates, [user, video], replay=lambda after: [c for c in log if c.until > after], **options)
+    return kind(
+        folder, plan.aggregates, [user, video], replay=lambda after: [c for c in log if c.until > after], **options
+    )
 
 
 def everything(folder: Path | str) -> tuple[int, FeatureBatch]:

@@ -40,6 +40,9 @@ class World:
         names = [n for f in self.plan.features for n in f.names]
         return "\n".join([f"features: {names}", "log:", *map(repr, self.log)])
 
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        printer.text(repr(self))
+
 
 @st.composite
 def schemas(draw: Any) -> tuple[list[Table], list[Events]]:
@@ -72,7 +75,9 @@ def features(draw: Any, tables: list[Table], events: list[Events]) -> d.Feature:
     pair = (draw(st.sampled_from(single)), draw(st.sampled_from(keys)))
     by = draw(st.sampled_from([one, pair, pair[::-1]]))
     window = draw(st.sampled_from(WINDOWS))
-    tests = draw(st.sampled_from([(), (view.seconds >= 18,), (view.long.equals(1),), (view.place > 0, view.seconds < 18)]))
+    tests = draw(
+        st.sampled_from([(), (view.seconds >= 18,), (view.long.equals(1),), (view.place > 0, view.seconds < 18)])
+    )
     events_ = draw(st.sampled_from([view, click]))
     columns = tuple(p for p in keys if len(p.columns) == 1 and p.table is view.refs["person"])
     return draw(st.sampled_from([

@@ -82,11 +82,14 @@ def _version(folder: Path) -> int:
     return Header(folder / pointer.read_text() / "header").version if pointer.exists() else 0
 
 
-
 def lockstep(number: int, users: int = 64) -> list[Chunk]:
     """One impression of each user by each video row: every table moves in step."""
     rows = np.arange(users)
-    times = {"seq": number * users + 1 + rows, "at": np.full(users, 1000 + number), "known_at": np.full(users, 1000 + number)}
+    times = {
+        "seq": number * users + 1 + rows,
+        "at": np.full(users, 1000 + number),
+        "known_at": np.full(users, 1000 + number),
+    }
     return [Chunk("event", "impression", times | {"user": rows, "video": rows}, (number + 1) * users)]
 
 
@@ -123,7 +126,9 @@ def read_in_step(folder: str, stop: Event, results: Any) -> None:
     reader, reads, torn, raw = LiveReader(folder), 0, 0, 0
     while not stop.is_set():
         torn += len(np.unique(reader.consistently(counts))) > 1
-        raw += len(np.unique(counts(LiveState(reader._current())))) > 1  # without the lock: the test must be able to fail
+        raw += (
+            len(np.unique(counts(LiveState(reader._current())))) > 1
+        )  # without the lock: the test must be able to fail
         reads += 1
     results.put((reads, torn, raw))
 
@@ -143,7 +148,9 @@ def test_no_reader_sees_half_an_update(tmp_path: Path) -> None:
     for process in processes:
         process.join(20)
     assert all(reads > 20 and torn == 0 for reads, torn, _ in found), found
-    assert sum(raw for _, _, raw in found) > 0, f"reads without the lock were never torn: the test shows nothing {found}"
+    assert sum(raw for _, _, raw in found) > 0, (
+        f"reads without the lock were never torn: the test shows nothing {found}"
+    )
 
 
 def head(log: list[Chunk], appends: int) -> list[Chunk]:

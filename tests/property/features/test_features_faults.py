@@ -1,19 +1,26 @@
 """Each fault, planted once, turns the parity test red: a check that cannot fail would prove nothing."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from features_oracle import Happened, OracleState
+from features_shop import START, click, plan, seen, user, video, watch
 from features_world import World, worlds
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from test_features_parity import check_parity, some_requests
+from test_features_parity import SETTINGS, check_parity, some_requests
 
+from winnow.core.time import MICROS
 from winnow.features import history, keys
+from winnow.features.batch import FeatureBatch
 from winnow.features.live import LiveWriter, feed, tables
 from winnow.features.live.feed import Prepared
+from winnow.features.state import SET_WIDTH
 from winnow.features.timeline import Places, find
+from winnow.features.view import Moments
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -103,13 +110,58 @@ FAULTS: list[Patch] = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def shown() -> tuple[World, list[tuple[int, Moments]], list[FeatureBatch]]:
+    """A seeded world in which every rule matters, and what the oracle says about it."""
+    world = World([user, video], [seen, click, watch], plan, happened(random.Random(5), 40))
+    users, videos = (a.ravel() for a in np.meshgrid(np.arange(2), np.arange(3)))
+    times = sorted({h.known_at for h in world.log[3::4]} | {h.known_at + 61 * MICROS for h in world.log[::9]})
+    asked = [(t, Moments(np.array([t]), {"user": users, "video": videos})) for t in times]
+    return world, asked, [plan.compute(request, OracleState(world.log)) for _, request in asked]
+
+
+def happened(random_: random.Random, size: int) -> list[Happened]:
+    """Few keys, many ties, every third event late, rows that change and go."""
+    log, now = [], START
+    for seq in range(1, size + 1):
+        now += random_.choice([0, 1, 7 * MICROS, 60 * MICROS, 1800 * MICROS])
+        late = random_.choice([0, 0, 0, 61 * MICROS, 290 * MICROS, 3000 * MICROS])
+        of = random_.choice([seen, click, watch, watch, video] if seq > 3 else [video])
+        if of is video:
+            row, deleted = (seq - 1) % 3, seq > 3 and random_.random() < 0.3
+            tags = [*random_.sample(range(3), 2), *[-1] * (SET_WIDTH - 2)]
+            columns = {"author": random_.randrange(2), "tags": tags, "price": random_.random(), "made": now}
+            log.append(Happened(seq, now, now, of, {} if deleted else columns, row, deleted))
+        else:
+            fields = {
+                "seconds": random_.choice([0.1, 16777217.0, -16777216.0]),
+                "long": random_.choice([-1, 0, 1]),
+                "clicked": 1,
+            }
+            both = {"user": random_.randrange(2), "video": random_.randrange(3)}
+            kept = {k: v for k, v in fields.items() if k in of.fields} | both
+            log.append(Happened(seq, now, now - late, of, {"position": 1.0, "surface": 0} | kept))
+    return log
+
+
+def test_parity_holds_without_a_fault(shown: Any) -> None:
+    check_parity(*shown)
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)
-def test_parity_catches(fault: Patch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parity_catches(fault: Patch, shown: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault(monkeypatch)
+    with pytest.raises(AssertionError):
+        check_parity(*shown)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)
+def test_random_worlds_catch(fault: Patch, monkeypatch: pytest.MonkeyPatch) -> None:
     fault(monkeypatch)
 
     @given(world=worlds(), data=st.data())
-    @settings(max_examples=400, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
-              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @settings(max_examples=3000, database=None, derandomize=True, phases=[Phase.generate], **SETTINGS)
     def parity(world: World, data: Any) -> None:
         check_parity(world, some_requests(world, data, 4))
 

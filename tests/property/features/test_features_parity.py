@@ -32,27 +32,31 @@ def assert_same(one: FeatureBatch, two: FeatureBatch, what: str) -> None:
             np.testing.assert_array_equal(values, other.columns[column], f"{what}: {name}.{column}", strict=True)
 
 
-def check_parity(world: World, asked: list[tuple[int, Any]], writer_type: type[LiveWriter] = LiveWriter) -> None:
-    """Replays the log into live tables moment by moment and compares the three states at each."""
-    history = HistoryState(LogSource(world.log, world.kinds))
-    chunks, oracle = chunks_of(world.log), OracleState(world.log)
+def check_parity(world: World, asked: list[tuple[int, Any]], truths: list[FeatureBatch] | None = None) -> None:
+    """Replays the log into live tables moment by moment and compares history and live to the truth at each.
+
+    Args:
+        world: schema, plan and log.
+        asked: moments with their requests, ascending.
+        truths: what the oracle says, if it has been asked before.
+    """
+    history, chunks = HistoryState(LogSource(world.log, world.kinds)), chunks_of(world.log)
+    oracle = OracleState(world.log)
     with tempfile.TemporaryDirectory() as folder:
         caps = Caps(rows=16, pairs=64)
-        writer = writer_type(folder, world.plan.aggregates, world.tables, replay=lambda _: [], caps=caps)
+        writer = LiveWriter(folder, world.plan.aggregates, world.tables, replay=lambda _: [], caps=caps)
         reader = LiveReader(folder)
-        for at, request in sorted(asked, key=lambda pair: pair[0]):
-            new = [c for c in chunks if c.first_seq > writer.applied_seq and c.ints("known_at")[0] < at]
-            writer.apply(new)
+        for number, (at, request) in enumerate(asked):
+            writer.apply([c for c in chunks if c.first_seq > writer.applied_seq and c.ints("known_at")[0] < at])
             writer.advance(at)
-            truth = world.plan.compute(request, oracle)
+            truth = truths[number] if truths else world.plan.compute(request, oracle)
             assert_same(world.plan.compute(request, history), truth, "history")
             assert_same(reader.consistently(lambda s, r=request: world.plan.compute(r, s)), truth, "live")
-        writer.close()
 
 
 def some_requests(world: World, data: Any, count: int) -> list[tuple[int, Any]]:
     """Requests at moments that matter."""
-    times = [data.draw(asked_at(world.log)) for _ in range(count)]
+    times = sorted(data.draw(asked_at(world.log)) for _ in range(count))
     return [(at, data.draw(moments(world, at))) for at in times]
 
 

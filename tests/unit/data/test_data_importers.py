@@ -160,7 +160,8 @@ def test_missing_files_and_undeclared_things_are_told(tmp_path, files, intake, l
 def kuairand_files(folder):
     pl.DataFrame({
         "user_id": [0], "user_active_degree": ["full_active"], "is_video_author": [1],
-        "follow_user_num_range": ["500+"], "fans_user_num_range": ["0"], "friend_user_num_range": ["0"], "register_days": [7],
+        "follow_user_num_range": ["500+"], "fans_user_num_range": ["0"],
+        "friend_user_num_range": ["0"], "register_days": [7],
     }).write_csv(folder / "user_features_pure.csv")  # fmt: skip
     pl.DataFrame({
         "video_id": [5], "author_id": [9], "video_type": ["NORMAL"], "upload_dt": ["2022-04-10"],

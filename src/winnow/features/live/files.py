@@ -1,4 +1,4 @@
-"""Shared memory: int64 cells in sparse files that every process maps, and the header that says which state they hold."""
+"""Shared memory: int64 cells in sparse files that every process maps, and the header that says what they hold."""
 
 import os
 import threading

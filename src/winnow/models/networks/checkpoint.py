@@ -1,4 +1,4 @@
-"""A training run on disk: weights, optimiser, random state and counters in one safetensors file, replaced atomically."""
+"""A training run on disk: weights, optimiser, random state and counters in one file, replaced atomically."""
 
 import json
 import os
@@ -34,6 +34,9 @@ class Progress:
     done: bool = False
 
 
+Loaded = tuple[Progress, dict[str, Tensor]]
+
+
 def save(folder: Path, at: Progress, net: nn.Module, optimiser: torch.optim.Optimizer, best: dict[str, Tensor]) -> None:
     """Write everything that the next step depends on."""
     tensors = {f"net|{k}": v for k, v in net.state_dict().items()}
@@ -49,7 +52,7 @@ def save(folder: Path, at: Progress, net: nn.Module, optimiser: torch.optim.Opti
     os.replace(draft, folder / NAME)
 
 
-def load(folder: Path, fresh: Progress, net: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[Progress, dict[str, Tensor]]:
+def load(folder: Path, fresh: Progress, net: nn.Module, optimiser: torch.optim.Optimizer) -> Loaded:
     """Continue from a checkpoint: net, optimiser and random state are set to it.
 
     Returns:

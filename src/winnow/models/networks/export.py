@@ -43,7 +43,7 @@ def export(net: nn.Module, sample: Mapping[str, Tensor], path: Path, *, axes: Ma
     names = list(sample)
     wrapped = _Named(net, names).eval()
     dynamic = {name: dict(enumerate(axes[name])) for name in names}
-    dynamic["out"] = dict(enumerate(max(axes.values(), key=len)))
+    dynamic["out"] = dict(enumerate(sorted(axes.values(), key=len)[-1]))
     level = logging.getLogger("torch.onnx").level
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracing exporter warns that a newer one exists
@@ -69,7 +69,7 @@ def check(wrapped: nn.Module, sample: Mapping[str, Tensor], path: Path) -> None:
     if not worst <= TOLERANCE:
         what = f"{path.name} differs from its network by {worst:.2g}"
         why = "serving would not predict what was evaluated"
-        raise InputError(Problem("export-differs", what, str(path), why, "report the versions of torch and onnxruntime"))
+        raise InputError(Problem("export-differs", what, str(path), why, "report torch and onnxruntime versions"))
 
 
 def _strip(path: Path) -> None:

@@ -48,7 +48,7 @@ class HistoryNet(nn.Module):
 
     def vectors(self, rows: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
         """Items as vectors, [..., E], from their ids and attributes."""
-        out = self.drop(self.item(rows))
+        out: Tensor = self.drop(self.item(rows))
         for (name, (_, width)), embed in zip(self.columns.items(), self.attributes, strict=True):
             vectors = embed(columns[name])
             out = out + self.drop(vectors.sum(-2) if width else vectors)
@@ -97,4 +97,5 @@ class HistoryNet(nn.Module):
         return self.out(self.hidden(self.attend(steps, steps, marks, mask=earlier, bias=bias)))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        out: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # type: ignore[no-untyped-call]
+        return out

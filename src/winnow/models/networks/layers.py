@@ -1,5 +1,6 @@
 """Layers that several networks share. Shapes: B histories, C candidates each, K steps, M values, E embedding size."""
 
+import itertools
 from collections.abc import Mapping
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from winnow.models.base import HeadType
 
 _START = 0.02  # spread of new embeddings
+_MOST = 15.0  # of log(1 + amount)
 
 
 class Categories(nn.Module):
@@ -39,16 +41,15 @@ def table(n: int, size: int, *, start: float = _START, padded: bool = False) -> 
 def perceptron(sizes: tuple[int, ...], dropout: float) -> nn.Sequential:
     """Linear, ReLU and dropout, once per step of `sizes`."""
     layers: list[nn.Module] = []
-    for low, high in zip(sizes, sizes[1:], strict=False):
+    for low, high in itertools.pairwise(sizes):
         layers += [nn.Linear(low, high), nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*layers)
 
 
 def answer(logits: Tensor, types: tuple[HeadType, ...]) -> Tensor:
     """Predictions from network outputs [..., H]: probabilities, and amounts from log(1 + amount)."""
-    columns = [
-        logits[..., i].sigmoid() if t == "binary" else logits[..., i].clamp(0, 15).exp() - 1 for i, t in enumerate(types)
-    ]
+    parts, binary = logits.unbind(-1), [t == "binary" for t in types]
+    columns = [x.sigmoid() if b else x.clamp(0, _MOST).exp() - 1 for x, b in zip(parts, binary, strict=True)]
     return torch.stack(columns, dim=-1)
 
 

@@ -69,7 +69,7 @@ def train(
             chosen = np.sort(order[at.step * size : (at.step + 1) * size])
             done = (at.epoch * per_epoch + at.step) / (options.epochs * per_epoch)
             optimiser.zero_grad()
-            loss(net, cut(arrays, chosen)).backward()
+            loss(net, cut(arrays, chosen)).backward()  # type: ignore[no-untyped-call]
             optimiser.step(lr=options.learning_rate * rate(done))
             at.step += 1
             if at.step % run.checkpoint_every == 0:

@@ -71,7 +71,7 @@ class MultiTaskNet(nn.Module):
         x = self.drop(torch.cat([batch["numeric"], *self.categories(batch), *self.remembered(batch)], -1))
         experts = torch.stack([expert(x) for expert in self.experts], -2)  # [B, C, X, hidden]
         gates = self.gates(x).unflatten(-1, (len(self.types), -1)).softmax(-1)  # [B, C, H, X]
-        out = ((gates @ experts) * self.towers).sum(-1) + self.wide(x)
+        out: Tensor = ((gates @ experts) * self.towers).sum(-1) + self.wide(x)
         return out + self.position(batch["position"]) if "position" in batch else out
 
     def remembered(self, batch: Mapping[str, Tensor]) -> list[Tensor]:
@@ -139,7 +139,8 @@ def pretrain(
     first = np.unique(train.user, return_index=True)[1]
     first = first[(arrays["seq|row"][first] > 0).sum(1) >= _LEAST_STEPS]
     judges = np.random.default_rng(run.seed).random(len(first)) < _JUDGES
-    held_out, histories = ({n: a[first[part]] for n, a in arrays.items() if n.startswith("seq|")} for part in (judges, ~judges))
+    steps = {n: a for n, a in arrays.items() if n.startswith("seq|")}
+    held_out, histories = ({n: a[first[part]] for n, a in steps.items()} for part in (judges, ~judges))
     options = Options(declared.history_epochs, _HISTORIES_A_STEP, _HISTORY_RATE, _HISTORY_REG, patience=1)
     if len(first) and judges.any() and not judges.all():
         fit_loop(net, histories, marks_loss, options=options, run=run, key=f"history {key}",
@@ -161,7 +162,8 @@ def remember(net: MultiTaskNet, arrays: Mapping[str, NDArray[Any]]) -> dict[str,
 
 def marks_loss(net: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
     """Log loss of the guessed marks over the steps that have enough steps before them."""
-    assert isinstance(net, MultiTaskNet) and net.history is not None
+    assert isinstance(net, MultiTaskNet)
+    assert net.history is not None
     mask, marks = batch["seq|row"] > 0, batch["seq|marks"]
     guess = net.history.guess(net.steps(batch), marks, mask)
     losses = nn.functional.binary_cross_entropy_with_logits(guess, marks, reduction="none").sum(-1)

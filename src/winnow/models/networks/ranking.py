@@ -81,11 +81,11 @@ def write(model: str, net: nn.Module, inputs: Inputs, arrays: dict[str, NDArray[
           heads: Mapping[str, HeadType], run: Run) -> None:  # fmt: skip
     """Export a ranking network with everything that serves it."""
     sample = _sample(arrays)
-    axes = {name: ("B", "K") if name.startswith("seq|") else ("B", "C") for name in sample}
-    axes = {name: names[:1] if name.startswith("seq|") else names for name, names in axes.items()}
+    axes: dict[str, tuple[str, ...]] = {n: ("B",) if n.startswith("seq|") else ("B", "C") for n in sample}
     export(net, sample, run.folder / GRAPH, axes=axes)
     facts = inputs.save(run.folder)
-    Artefact.write(run.folder, model=model, files=[GRAPH, FILE], heads=list(heads), types=list(heads.values()), inputs=facts)
+    files, types = [GRAPH, FILE], list(heads.values())
+    Artefact.write(run.folder, model=model, files=files, heads=list(heads), types=types, inputs=facts)
 
 
 def _sample(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:

@@ -32,6 +32,7 @@ _LEAST = 5  # occurrences of a category that is told apart
 _STEPS_JUDGED = 1_024  # next steps of a batch of histories that are learned from
 _HISTORIES_A_STEP = 64
 _HISTORY_RATE = 2e-3
+_FAR = -1e9
 _UNMARKED = 0.3  # weight of a watched step that no other sequence marks
 
 
@@ -69,9 +70,11 @@ class Pair(nn.Module):
         columns = torch.cat([places, drawn])
         expected = len(places) * share[columns] + self.negatives / self.count
         logits = users @ self.items(columns).T - self.log_q * expected.log()
-        same = torch.cat([owners[:, None] == owners, torch.zeros(len(places), self.negatives, dtype=torch.bool)], 1)
-        clash = (same | (places[:, None] == columns)) & ~torch.eye(len(places), len(columns), dtype=torch.bool)
-        losses = nn.functional.cross_entropy(logits.masked_fill(clash, -1e9), torch.arange(len(places)), reduction="none")
+        clash = places[:, None] == columns
+        clash[:, : len(places)] |= owners[:, None] == owners
+        own = torch.arange(len(places))
+        clash[own, own] = False
+        losses = nn.functional.cross_entropy(logits.masked_fill(clash, _FAR), own, reduction="none")
         return (losses * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
@@ -80,7 +83,8 @@ def fit(declared: TwoTower, train_rows: Examples, valid: Examples, *, catalogue:
     chosen_heads(declared.heads, train_rows, run)  # raises for no rows and unknown heads
     kept = [e.take(positives(e, declared.heads, run)) for e in (train_rows, valid)]
     if not len(kept[0]) or not len(catalogue.rows):
-        raise InputError(Problem("no-examples", "no row has a positive outcome", fix="name other heads, or collect more"))
+        fix = "name other heads, or collect more"
+        raise InputError(Problem("no-examples", "no row has a positive outcome", fix=fix))
     items = item_inputs(train_rows, catalogue)
     inputs = user_inputs(train_rows, items, catalogue)
     with seeded(run):
@@ -88,7 +92,8 @@ def fit(declared: TwoTower, train_rows: Examples, valid: Examples, *, catalogue:
         share = 0.5 if declared.history_epochs and isinstance(pair.user, SequenceUser) else 0.0
         key = declared_key(declared, train_rows)
         if share and isinstance(pair.user, SequenceUser):
-            learn_histories(declared, pair, inputs, train_rows, catalogue=catalogue, run=run.part("history", 0, share), key=key)
+            part = run.part("history", 0, share)
+            learn_histories(declared, pair, inputs, train_rows, catalogue=catalogue, run=part, key=key)
         learn_impressions(declared, pair, inputs, kept, catalogue=catalogue, run=run.part("towers", share), key=key)
         write(declared, pair, inputs, items, catalogue=catalogue, sample=kept[0], run=run)
 
@@ -156,7 +161,8 @@ def learn_histories(declared: TwoTower, pair: Pair, inputs: Inputs, rows: Exampl
     def loss(net: nn.Module, part: Mapping[str, Tensor]) -> Tensor:
         return next_loss(pair, part, share)
 
-    train(pair, histories, loss, options=options, run=run, key=f"history {key}", judge=lambda: judged(pair, held_out, loss))
+    key = f"history {key}"
+    train(pair, histories, loss, options=options, run=run, key=key, judge=lambda: judged(pair, held_out, loss))
 
 
 def next_loss(pair: Pair, batch: Mapping[str, Tensor], share: Tensor) -> Tensor:
@@ -214,11 +220,15 @@ def write(declared: TwoTower, pair: Pair, inputs: Inputs, items: ItemInputs, *, 
           run: Run) -> None:  # fmt: skip
     """Export both towers, encode the catalogue with the exported one, and list the files."""
     pair.eval().requires_grad_(False)
-    feeds = [query_feed(inputs, sample.features.take(slice(0, 3))), items.feed(catalogue.features.take(slice(0, 3)), catalogue.rows[:3])]
+    some = slice(0, 3)
+    feeds = [
+        query_feed(inputs, sample.features.take(some)), items.feed(catalogue.features.take(some), catalogue.rows[some])
+    ]  # fmt: skip
     for net, feed, name in zip((pair.user, pair.item), feeds, (USER, ITEM), strict=True):
         tensors = {k: torch.from_numpy(np.resize(a, (3, *a.shape[1:]))) for k, a in feed.items()}
-        export(net, tensors, run.folder / name, axes={k: ("N",) for k in tensors})
-    facts = {"inputs": inputs.save(run.folder), "item_inputs": items.save(run.folder), "size": declared.embedding_size + 1}
+        export(net, tensors, run.folder / name, axes=dict.fromkeys(tensors, ("N",)))
+    facts: dict[str, Any] = {"inputs": inputs.save(run.folder), "item_inputs": items.save(run.folder)}
     session = Session.open(run.folder / ITEM, threads=run.threads)
     write_items(run.folder, catalogue.rows, session.run(items.feed(catalogue.features, catalogue.rows)))
-    Artefact.write(run.folder, model=type(declared).__name__, files=FILES, **facts)
+    size = declared.embedding_size + 1
+    Artefact.write(run.folder, model=type(declared).__name__, files=FILES, size=size, **facts)

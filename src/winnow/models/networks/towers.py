@@ -48,7 +48,7 @@ class ItemTower(nn.Module):
         """Sum of the embeddings of the id and of the given attributes, [..., E]."""
         if self.training:
             ids = ids.masked_fill(torch.rand(ids.shape) < self.id_dropout, 0)
-        x = self.id(ids)
+        x: Tensor = self.id(ids)
         for name, rows in zip(self.names, self.attributes, strict=True):
             if name in attributes:
                 vectors = rows(attributes[name])
@@ -76,7 +76,7 @@ class UserTower(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.categories, self.columns = categories, dict(columns)
-        self.shared = [items]  # in a list: its weights belong to the item tower alone
+        self.shared: list[ItemTower] = [items]  # in a list: its weights belong to the item tower alone
         self.mark = nn.Linear(max(marks, 1), size, bias=False)
         self.drop = nn.Dropout(dropout)
         self.side = perceptron((numerics + width, 2 * size), dropout)
@@ -98,7 +98,7 @@ class UserTower(nn.Module):
     def steps(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The history's items as vectors, [N, K, E]; unmarked by the item's id where it has none of its own."""
         ids = (batch["seq|row"] - 1).clamp(min=0)
-        return self.shared[0].embed(ids, {f: batch[f"seq|{c}"] for c, f in self.columns.items()})
+        out: Tensor = self.shared[0].embed(ids, {f: batch[f"seq|{c}"] for c, f in self.columns.items()})
 
     def summary(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The history in one vector, [N, E]."""
