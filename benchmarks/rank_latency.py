@@ -1,7 +1,10 @@
 """Time of one rank request in process: 100,000 videos, 500 candidates judged by the L2 network, on one core."""
 
-import json
 import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}  # as workers have it
+
+import json
 import re
 import shutil
 import tempfile
@@ -9,8 +12,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-
 from benchmarks import shop
+
 from winnow.project import Project
 from winnow.serving.runtime import Runtime
 
@@ -44,31 +47,42 @@ def main(folder: str = "", requests: str = str(REQUESTS)) -> None:
 def _system() -> str:
     """The system in the box with a ladder that trains within a minute: speed does not depend on the weights."""
     text = (Path(shop.__file__).parents[1] / "src/winnow/systems/video_recommendation.py").read_text()
-    text = re.sub(r"ranking = w\.Ladder\(.*\)", 'ranking = w.Ladder(L0=w.Formula("video_click_rate_ever"), '
-                  'L1=w.Formula("video_click_rate_ever"), L2=w.MultiTask(epochs=1, history_epochs=0))', text)  # fmt: skip
-    return re.sub(r"retrieval = w\.Ladder\(.*\)", "retrieval = w.Ladder(L0=w.Popularity(half_life=days(2)), "
-                  "L1=w.Popularity(half_life=days(2)), L2=w.TwoTower(epochs=1))", text)  # fmt: skip
+    formula, half_life = 'w.Formula("video_click_rate_ever")', "w.Popularity(half_life=days(2))"
+    ranking = f"L0={formula}, L1={formula}, L2=w.MultiTask(epochs=1, history_epochs=0)"
+    retrieval = f"L0={half_life}, L1={half_life}, L2=w.TwoTower(epochs=1)"
+    text = re.sub(r"ranking = w\.Ladder\(.*\)", f"ranking = w.Ladder({ranking})", text)
+    return re.sub(r"retrieval = w\.Ladder\(.*\)", f"retrieval = w.Ladder({retrieval})", text)
 
 
 def measured(runtime: Runtime, project: Project, requests: int) -> dict[str, object]:
     """Percentiles of the time of requests by different people, and of each stage."""
     name = next(iter(project.systems))
     users = np.random.default_rng(1).integers(0, SIZES.users, requests + WARM)
-    spent, stages, judged = [], dict[str, list[float]](), []
-    for i, user in enumerate(users):
-        start = time.perf_counter()
+    spent, worked, stages, judged = [], [], dict[str, list[float]](), []
+    for user in users:
+        start, cpu = time.perf_counter(), time.process_time()
         runtime.rank(name, {"user": f"u{user}"})
-        if i >= WARM:
-            spent.append((time.perf_counter() - start) * 1000)
+        spent.append((time.perf_counter() - start) * 1000)
+        worked.append((time.process_time() - cpu) * 1000)
     for user in users[:50]:
         told = runtime.explain(name, {"user": f"u{user}"})["explanation"]["stages"]
         for stage in told:
             stages.setdefault(f"{stage['kind']} {stage['name']}", []).append(stage["ms"])
         judged.append(next(s["in"] for s in told if s["kind"] == "scorer"))
-    p50, p95, p99 = np.percentile(spent, [50, 95, 99])
+    p50, p95, p99 = np.percentile(spent[WARM:], [50, 95, 99])
     return {
-        "name": "rank_latency", "ours": round(p50, 2), "peer": TARGET_MS, "ratio": round(p50 / TARGET_MS, 3), "unit": "ms",
-        "p95": round(p95, 2), "p99": round(p99, 2), "requests": requests, "cores": 1, "videos": SIZES.videos,
-        "candidates": float(np.median(judged)), "scorer": runtime.desk(name).kit.bundle.rungs[0].name,
+        "name": "rank_latency",
+        "ours": round(p50, 2),
+        "peer": TARGET_MS,
+        "ratio": round(p50 / TARGET_MS, 3),
+        "unit": "ms",
+        "p95": round(p95, 2),
+        "p99": round(p99, 2),
+        "cpu_ms": round(float(np.median(worked[WARM:])), 2),
+        "requests": requests,
+        "cores": 1,
+        "videos": SIZES.videos,
+        "candidates": float(np.median(judged)),
+        "scorer": runtime.desk(name).kit.bundle.rungs[0].name,
         "stages_ms": {stage: round(float(np.median(ms)), 3) for stage, ms in stages.items()},
-    }  # fmt: skip
+    }

@@ -45,7 +45,9 @@ class Service:
         found = re.search(r"http://\S+", line)
         if found is None:
             self.process.wait()
-            raise RuntimeError(f"no service: {line}{self.log()}")
+            told = self.log()
+            self._close()
+            raise RuntimeError(f"no service: {line}{told}")
         self.url = found.group()
         self.client = httpx.Client(base_url=self.url, headers={"X-API-Key": self.key}, timeout=30)
         self.wait("/health/ready" if ready else "/health/live")
@@ -93,10 +95,13 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(60)
+        self._close()
+        return status
+
+    def _close(self) -> None:
         self._log.close()
         assert self.process.stdout is not None
         self.process.stdout.close()
-        return status
 
     def __enter__(self) -> Self:
         return self

@@ -85,9 +85,13 @@ def _events(rng: np.random.Generator, sizes: Sizes, *, start: int, end: int) -> 
     later = pl.DataFrame({"at": at + 30 * MICROS, **basis, "seconds": rng.gamma(2, 12, n), "long": long})
     return {
         "impression": shown,
-        "click": later.with_columns(event_id=pl.Series([f"c{i}" for i in range(n)])).drop("seconds", "long").filter(likes),
+        "click": later.with_columns(event_id=pl.Series([f"c{i}" for i in range(n)]))
+        .drop("seconds", "long")
+        .filter(likes),
         "watch": later.with_columns(event_id=pl.Series([f"w{i}" for i in range(n)])).filter(likes),
-        "like": later.with_columns(event_id=pl.Series([f"l{i}" for i in range(n)])).drop("seconds", "long").filter(long),
+        "like": later.with_columns(event_id=pl.Series([f"l{i}" for i in range(n)]))
+        .drop("seconds", "long")
+        .filter(long),
     }
 
 

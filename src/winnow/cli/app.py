@@ -114,7 +114,7 @@ def train(
     if json:
         print_json(outcome.to_data())
         return
-    out.print(report.table(outcome.records, title=f"{system}: test part, 95 % intervals"))
+    out.print("test part, ± half the 95 % interval", report.tables(outcome.records))
     out.print(outcome.verdict.text())
 
 
@@ -137,7 +137,7 @@ def evaluate(
     if json:
         print_json(records)
         return
-    out.print(report.table(records, slice=slice, title=f"{system}: test part, 95 % intervals, slice {slice}"))
+    out.print(f"test part, slice {slice}, ± half the 95 % interval", report.tables(records, slice=slice))
 
 
 @app.command

@@ -44,5 +44,5 @@ def _fill(project: Project, folder: Path) -> None:
     out.print(f"A world of people and videos left {summary.total.accepted:,} rows in {summary.seconds:.1f} s.")
     with progress() as bar:
         outcome = project.train(SYSTEM, progress=bar)
-    out.print(report.table(outcome.records, title="the ladder on the held-out part, 95 % intervals"))
+    out.print("the ladder on the held-out part, ± half the 95 % interval", report.tables(outcome.records))
     out.print(outcome.verdict.text())

@@ -13,7 +13,8 @@ from rich.table import Table
 from winnow.core.declare import plain
 from winnow.core.errors import WinnowError
 
-out = Console()
+_WIDE = None if sys.stdout.isatty() else 120  # a file or a pipe has no width of its own
+out = Console(width=_WIDE)
 err = Console(stderr=True)
 
 

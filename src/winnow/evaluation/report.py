@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -86,23 +87,28 @@ def pick(records: Iterable[Record], **wanted: str) -> list[Record]:
     return [r for r in records if all(r[k] == v for k, v in wanted.items())]  # type: ignore[literal-required]
 
 
-def table(records: Sequence[Record], *, slice: str = EVERYTHING, title: str | None = None) -> Table:
-    """A rich table: one line per stage, head and metric, one column per rung, the best of a line in bold.
+HEADLINE = ("recall@100", "ndcg@10", "auc", "ne", "ece", "pr_auc", "mae")
+
+
+def tables(records: Sequence[Record], *, slice: str = EVERYTHING, metrics: Sequence[str] = HEADLINE) -> Group:
+    """One rich table per stage: one line per head and metric, one column per rung, the best of a line in bold.
 
     Args:
         records: as returned by `rankers.evaluate` and `retrievers.evaluate`; both together are fine.
         slice: the slice to show.
-        title: of the table.
+        metrics: those to show.
     """
-    shown = pick(records, slice=slice)
+    shown = [r for r in pick(records, slice=slice) if r["metric"] in metrics]
+    return Group(*(_stage(stage, pick(shown, stage=stage)) for stage in dict.fromkeys(r["stage"] for r in shown)))
+
+
+def _stage(stage: str, shown: Sequence[Record]) -> Table:
     rungs = list(dict.fromkeys((r["rung"], r["model"]) for r in shown))
-    out = Table(title=title)
-    for name in ("stage", "head", "metric"):
-        out.add_column(name)
+    out = Table("head", "metric", title=stage, title_justify="left")
     for rung, model in rungs:
-        out.add_column(f"{rung} {model}".strip(), justify="right")
-    for line in dict.fromkeys((r["stage"], r["head"], r["metric"]) for r in shown):
-        cells = {(r["rung"], r["model"]): r for r in shown if (r["stage"], r["head"], r["metric"]) == line}
+        out.add_column(f"{rung} {model}".strip(), justify="right", no_wrap=True)
+    for line in dict.fromkeys((r["head"], r["metric"]) for r in shown):
+        cells = {(r["rung"], r["model"]): r for r in shown if (r["head"], r["metric"]) == line}
         best = _best(list(cells.values()))
         out.add_row(*line, *(_cell(cells.get(rung), best) for rung in rungs))
     return out
@@ -139,5 +145,5 @@ def _cell(one: Record | None, best: Record | None) -> Text:
         return Text("–", style="dim")
     text = Text(f"{one['value']:.4f}", style="bold" if one is best else "")
     if one["low"] is not None and one["high"] is not None:
-        text.append(f" {one['low']:.3f}–{one['high']:.3f}", style="dim not bold")
+        text.append(f" ±{(one['high'] - one['low']) / 2:.4f}", style="dim not bold")
     return text

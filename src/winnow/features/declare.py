@@ -4,7 +4,7 @@ Names are mechanical: `<subject>_<what>_<window>`. Adding a feature type is addi
 subclass); subclassing registers it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import wraps

@@ -66,9 +66,9 @@ def millionths(values: NDArray[Any]) -> Ints:
     [1500000, 0]
     """
     if values.dtype.kind != "f":
-        return np.maximum(values, 0) * FIXED_POINT
+        return np.asarray(np.maximum(values, 0) * FIXED_POINT, np.int64)
     known = np.nan_to_num(values, nan=0.0, posinf=LARGEST, neginf=-LARGEST)
-    return np.rint(np.clip(known, -LARGEST, LARGEST) * FIXED_POINT).astype(np.int64)
+    return np.asarray(np.rint(np.clip(known, -LARGEST, LARGEST) * FIXED_POINT), np.int64)
 
 
 def added(events: Events, columns: Columns, value: str | None) -> Ints | None:

@@ -79,12 +79,13 @@ class View:
         return cast(T, made)
 
     def _follow(self, path: Path) -> NDArray[Any]:
-        rows: NDArray[Any] | None = self.moments.refs.get(self.roles.get(path.table.name, ""))
-        if rows is None:
+        role = self.roles.get(path.table.name, "")
+        if role not in self.moments.refs:
             raise InputError(Problem("missing-role", f"no `{path.table.name}` was given, and `{path}` needs it"))
+        rows: NDArray[Any] = self.moments.refs[role]
         for depth in range(len(path.columns)):
             owner = Path(path.table, path.columns[:depth]).kind.table or path.table
-            rows = np.asarray(self.state.column(owner, path.columns[depth], rows, self.at))
+            rows = self.state.column(owner, path.columns[depth], rows, self.at)
         return rows
 
     def _keys(self, aggregate: Aggregate) -> "_Keys":

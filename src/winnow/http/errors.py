@@ -58,7 +58,12 @@ def register(app: FastAPI) -> None:
     async def _invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         problems = [
-            Problem("bad-request", f"{e['msg']}", ".".join(str(p) for p in e["loc"][1:]) or str(e["loc"][0]), fix="see /openapi.json")
+            Problem(
+                "bad-request",
+                f"{e['msg']}",
+                ".".join(str(p) for p in e["loc"][1:]) or str(e["loc"][0]),
+                fix="see /openapi.json",
+            )
             for e in error.errors()
         ]
         return answer(_with_status(*problems, status=422), request_id(request.scope))

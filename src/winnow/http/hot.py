@@ -60,8 +60,6 @@ class Rank(Handler):
         site.runtime.desk(name)  # an unknown system comes before a mistake in the body
         reply = await site.ranking(site.runtime.answer, name, parse(body))
         metrics.RANK_SECONDS.labels(name).observe(reply.ms / 1000)
-        for part in reply.degraded:
-            metrics.DEGRADED.labels(name, part["stage"]).inc()
         return json(reply)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from winnow.core.time import MICROS, now_us
 from winnow.http.process import follow_parent, log_to_stderr, project_folder
 from winnow.monitoring import metrics
 from winnow.project import Project
@@ -65,8 +66,10 @@ class _Chore:
 
 
 def _figures(project: Project, ingester: Ingester) -> None:
-    metrics.LOG_SEQ.set(project.log.last_seq())
-    metrics.APPLIED_SEQ.set(ingester.applied_seq)
+    last, applied = project.log.last_seq(), ingester.applied_seq
+    metrics.LOG_SEQ.set(last)
+    metrics.APPLIED_SEQ.set(applied)
+    metrics.LAG_SECONDS.set(max(now_us() - ingester.watermark, 0) / MICROS if applied < last else 0.0)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """The description of all routes; made once."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        _, components = msgspec.json.schema_components((RankRequest, RankReply, ReceiptReply, ErrorReply), ref_template=_REF)
+        _, components = msgspec.json.schema_components(
+            (RankRequest, RankReply, ReceiptReply, ErrorReply), ref_template=_REF
+        )
         schema.setdefault("components", {}).setdefault("schemas", {}).update(components)
         schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"key": []}]

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 from starlette.types import Scope
 
+from winnow.monitoring import metrics
 from winnow.project import Project
 from winnow.serving.runtime import Runtime
+from winnow.serving.trace import Trace
 
 T = TypeVar("T")
 _WRITERS = 16  # threads that wait for the disk together: one sync serves all of them
@@ -24,7 +26,7 @@ class Site:
 
     def __init__(self, project: Project):
         self.project = project
-        self.runtime = Runtime(project)
+        self.runtime = Runtime(project, observe=observe)
         self._rankers = ThreadPoolExecutor(project.settings.server.threads, thread_name_prefix="rank")
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
 
@@ -42,6 +44,15 @@ class Site:
         self._writers.shutdown()
         self.runtime.close()
         self.project.log.close()
+
+
+def observe(system: str, trace: Trace) -> None:
+    """Counts what happened in the stages of one request."""
+    for stage in trace.stages:
+        metrics.STAGE_SECONDS.labels(system, stage.name).observe(stage.ms / 1000)
+        metrics.CANDIDATES.labels(system, stage.name).observe(stage.left)
+    for part in trace.degraded:
+        metrics.DEGRADED.labels(system, part["stage"]).inc()
 
 
 def site_of(scope: Scope) -> Site:

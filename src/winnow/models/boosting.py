@@ -98,10 +98,10 @@ class Columns:
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Self:
-        return cls(data["numeric"], data["categorical"])
+        return cls(data["numeric"], dict(data["categorical"]))
 
     def to_data(self) -> dict[str, Any]:
-        return {"numeric": self.numeric, "categorical": self.categorical}
+        return {"numeric": self.numeric, "categorical": list(self.categorical.items())}  # pairs: the order counts
 
     @property
     def labels(self) -> list[str]:

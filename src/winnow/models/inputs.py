@@ -48,9 +48,12 @@ class Numerics:
         """float32 [N, F], about standard normal; 0 for features that the batch lacks."""
         out = np.zeros((len(self.names), len(batch)), np.float32)
         place = {name: i for i, name in enumerate(batch.numeric_names)}
+        values = np.ascontiguousarray(batch.numeric.T, np.float64)
+        same = (batch.numeric == batch.numeric[:1]).all(axis=0)  # what depends on the user alone: once is enough
         for row, name in enumerate(self.names):
             if name in place:
-                out[row] = np.interp(batch.numeric[:, place[name]], self.x[row], self.z[row])
+                value = values[place[name]]
+                out[row] = np.interp(value[:1] if same[place[name]] else value, self.x[row], self.z[row])
         return np.ascontiguousarray(np.nan_to_num(out, copy=False).T)
 
 

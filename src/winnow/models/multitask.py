@@ -35,7 +35,7 @@ class MultiTask(Ranker):
     history: tuple[str, ...] | None = None
     history_size: int = 32
     attention_heads: int = 4
-    history_epochs: int = 6
+    history_epochs: int = 4
     experts: int = 4
     hidden: int = 64
     embedding_size: int = 8

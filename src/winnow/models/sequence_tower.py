@@ -21,5 +21,5 @@ class SequenceTower(TwoTower):
 
     layers: int = 2
     attention_heads: int = 4
-    history_epochs: int = 10
+    history_epochs: int = 4
     user: ClassVar[str] = "sequence"

@@ -37,7 +37,7 @@ class TwoTower(Retriever):
     id_dropout: float = 0.1
     history_epochs: int = 0
     dropout: float = 0.2
-    epochs: int = 8
+    epochs: int = 4
     batch_size: int = 512
     learning_rate: float = 2e-3
     reg: float = 0.05

@@ -142,8 +142,8 @@ class Project:
     @cached_property
     def history(self) -> History:
         """Events and row versions as Delta tables, for training and analysis."""
-        plans = {s: Plan.of(s.features, s.labels) for s in self.systems.values()}
-        served = [served_events(s, plan.numeric_names) for s, plan in plans.items()]
+        systems = self.systems.values()
+        served = [served_events(s, Plan.of(s.features, s.labels).numeric_names) for s in systems]
         return History(self.folder / "history", self.tables, self.events | {e.name: e for e in served})
 
     @cached_property
@@ -243,7 +243,7 @@ class Project:
         item = self.system(system).labels.item
         title = next((c for c, kind in item.columns.items() if kind.storage == "text"), None)
         frame = self.frame(item.name) if title else None
-        return dict(frame.select(item.key, title).drop_nulls().iter_rows()) if frame is not None else {}
+        return {key: text for key, text in frame.select(item.key, title).iter_rows() if text} if frame is not None else {}
 
     # Tables back as frames
 

@@ -24,6 +24,11 @@ from winnow.serving.request import RankReply, RankRequest
 from winnow.serving.trace import Trace
 
 _WARM_UPS = 3
+Observe = Callable[[str, Trace], None]
+
+
+def unobserved(system: str, trace: Trace) -> None:
+    """Nobody looks at traces."""
 
 
 class Desk:
@@ -35,6 +40,7 @@ class Desk:
         ids: ids and row numbers.
         gatherer: threads for the sources.
         served: where replies are logged; None leaves them out.
+        observe: called with the system's name and the trace of every request.
         clock: the present, microseconds UTC.
     """
 
@@ -46,10 +52,11 @@ class Desk:
         *,
         gatherer: Gatherer,
         served: ServedLog | None = None,
+        observe: Observe = unobserved,
         clock: Callable[[], int] = now_us,
     ):
         self.system, self._renewal, self._ids = system, renewal, ids
-        self._gatherer, self._served, self._clock = gatherer, served, clock
+        self._gatherer, self._served, self._observe, self._clock = gatherer, served, observe, clock
         self._events = served_events(system, Plan.of(system.features, system.labels).numeric_names)
         self._kit: Kit | None = None
         self._fault: Problem | None = Problem("starting", f"{system.name} is still being loaded", system.name)
@@ -102,6 +109,7 @@ class Desk:
         if query.explain:
             inside = explain(ranking, query, kit, self._ids, trace=trace)
         answer = reply(ranking, query, kit, self._ids, trace=trace)
+        self._observe(self.system.name, trace)
         ms = (time.perf_counter() - start) * 1000
         return msgspec.structs.replace(answer, explanation=inside, ms=round(ms, 3))
 

@@ -87,7 +87,7 @@ class _Explanation:
         if batch is None:
             return {}
         values: dict[str, Any] = dict(zip(batch.numeric_names, map(float, batch.numeric[place]), strict=True))
-        domains = {f.names[0]: f.of.domain for f in self.kit.bundle.plan.features if isinstance(f, Column)}
+        domains = {f.names[0]: str(f.of.domain) for f in self.kit.bundle.plan.features if isinstance(f, Column)}
         for name, codes in batch.categorical.items():
             known = np.atleast_1d(codes[place])
             found = self.ids.ids(domains[name], known[known >= 0])

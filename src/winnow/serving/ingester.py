@@ -72,6 +72,11 @@ class Ingester:
         """The last row of the log that has been applied."""
         return self._writer.applied_seq
 
+    @property
+    def watermark(self) -> int:
+        """The moment up to which every event has been applied, microseconds UTC."""
+        return self._writer.watermark
+
     def checkpoint(self) -> None:
         """Copies the live tables, so that a rebuild need not start at the start of the log."""
         self._writer.checkpoint()

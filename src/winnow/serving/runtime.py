@@ -16,7 +16,7 @@ from winnow.data.log import SqliteLog
 from winnow.data.schema import Table
 from winnow.features.live import LiveReader
 from winnow.releases.registry import Registry
-from winnow.serving.desk import Desk
+from winnow.serving.desk import Desk, Observe, unobserved
 from winnow.serving.effects import ServedLog
 from winnow.serving.gather import Gatherer
 from winnow.serving.ingester import Ingester
@@ -52,9 +52,17 @@ class Runtime:
         stores: the project.
         clock: the present, microseconds UTC.
         served: whether replies are logged.
+        observe: called with the system's name and the trace of every request.
     """
 
-    def __init__(self, stores: Stores, *, clock: Callable[[], int] = now_us, served: bool = True):
+    def __init__(
+        self,
+        stores: Stores,
+        *,
+        clock: Callable[[], int] = now_us,
+        served: bool = True,
+        observe: Observe = unobserved,
+    ):
         self._stop, self._threads = threading.Event(), list[threading.Thread]()
         self._gatherer = Gatherer()
         self._served = ServedLog(stores.log) if served else None
@@ -67,6 +75,7 @@ class Runtime:
                 ids,
                 gatherer=self._gatherer,
                 served=self._served,
+                observe=observe,
                 clock=clock,
             )
             for name, system in stores.systems.items()

@@ -189,11 +189,13 @@ def similarity(codes: Ints) -> Floats:
     """
     wide = codes.reshape(len(codes), -1)
     distinct, places = np.unique(wide, return_inverse=True)
-    has = np.zeros((len(wide), len(distinct)), np.float32)
-    has[np.arange(len(wide))[:, None], places.reshape(wide.shape)] = 1
-    has[:, distinct < 0] = 0
-    shared: Floats = has @ has.T
-    size = has.sum(axis=1)
+    # Sets as bits: shared members are counted by word, without a matrix product that would wake all cores.
+    has = np.zeros((len(wide), -(-len(distinct) // 64) * 64), bool)
+    has[np.arange(len(wide))[:, None], places.reshape(wide.shape)] = True
+    has[:, : len(distinct)][:, distinct < 0] = False
+    words = np.packbits(has, axis=1).view(np.uint64)
+    shared = np.bitwise_count(words[:, None] & words[None]).sum(axis=2, dtype=np.float32)
+    size = shared.diagonal()
     overlap: Floats = shared / np.maximum(size[:, None] + size - shared, 1)
     return overlap
 

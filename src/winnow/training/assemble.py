@@ -56,7 +56,7 @@ def assemble(
                 job.as_of,
                 Window(start, parse_time(data.split.train_until), 0, seq),
                 plan=data.plan.to_data(),
-                models={"serving": chosen, "encoder": encoder, "split": cuts(data.split)},
+                models={"serving": chosen, "encoder": encoder, "split": cuts(data.split), "seconds": job.seconds()},
                 metrics=headline(records),
                 weights=dict(system.pipeline.value.weights),
             )

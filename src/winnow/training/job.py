@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,10 +37,16 @@ class Job:
         folder = self.folder / name
         if not (folder / _DONE).exists():
             folder.mkdir(parents=True, exist_ok=True)
+            start = time.perf_counter()
             work(folder)
-            (folder / _DONE).touch()
+            (folder / _DONE).write_text(f"{time.perf_counter() - start:.1f}")
             sync(folder)
         return folder
+
+    def seconds(self) -> dict[str, float]:
+        """Finished step → how long its last run took."""
+        found = sorted(self.folder.rglob(_DONE))
+        return {str(p.parent.relative_to(self.folder)): float(p.read_text()) for p in found}
 
     def finish(self) -> None:
         """Remove the working files."""

@@ -87,10 +87,8 @@ class OracleState:
     def passes(self, event: Happened) -> Any:
         def test(condition: Any) -> bool:
             value = event.values[condition.field]
-            if event.of.columns[condition.field].storage == "number":
-                missing = math.isnan(value)
-            else:
-                missing = value == -1
+            number = event.of.columns[condition.field].storage == "number"
+            missing = math.isnan(value) if number else value == -1
             return not missing and eval(f"value {condition.op} {condition.value!r}")
 
         return test

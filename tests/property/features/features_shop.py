@@ -31,7 +31,8 @@ labels = Labels(of=seen, within=hours(1), heads={"click": any_of(click)})
 features = [
     Column(of=user.country), Column(of=video.author), Column(of=video.tags), Column(of=video.price), Age(of=video.made),
     Count(seen, by=video, window=[minutes(5), days(1)]), Rate(click, over=seen, by=video.author, window=hours(1)),
-    Rate(watch, (watch.long.equals(1),), over=seen, by=video.tags, window=days(1)), Count(watch, by=(user, video.author)),
+    Rate(watch, (watch.long.equals(1),), over=seen, by=video.tags, window=days(1)),
+    Count(watch, by=(user, video.author)),
     Mean(watch.seconds, by=user, window=hours(1)), Sum(watch.seconds, by=(user, video.tags), window=minutes(30)),
     Since(watch, by=user), Since(seen, by=(user, video)), Last(watch.video, by=user, k=5, columns=(video.author,)),
 ]  # fmt: skip

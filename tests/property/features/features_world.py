@@ -79,11 +79,11 @@ def features(draw: Any, tables: list[Table], events: list[Events]) -> d.Feature:
         st.sampled_from([(), (view.seconds >= 18,), (view.long.equals(1),), (view.place > 0, view.seconds < 18)])
     )
     events_ = draw(st.sampled_from([view, click]))
+    plain = [Path(t, (c,)) for t in tables for c, k in t.columns.items() if k.storage != "time"]
     columns = tuple(p for p in keys if len(p.columns) == 1 and p.table is view.refs["person"])
     return draw(st.sampled_from([
-        d.Column(of=draw(st.sampled_from([Path(t, (c,)) for t in tables for c, k in t.columns.items() if k.storage != "time"]))),
-        d.Column(of=view.place), d.Column(of=view.seconds), d.Hour(), d.Weekday(),
-        d.Age(of=tables[0].born),
+        d.Column(of=draw(st.sampled_from(plain))), d.Column(of=view.place), d.Column(of=view.seconds),
+        d.Hour(), d.Weekday(), d.Age(of=tables[0].born),
         d.Count(view, tests, by=by, window=window),
         d.Count(click, by=by, window=(window, FOREVER)),
         d.Sum(events_.seconds, by=by, window=window),

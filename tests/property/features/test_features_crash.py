@@ -15,7 +15,6 @@ from features_shop import CAPS, batches, chunks, everything, plan, seen, user, v
 from test_features_parity import assert_same
 
 from winnow.core.errors import Conflict, Unavailable
-from winnow.core.time import FOREVER
 from winnow.data.chunk import Chunk
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import Ints
@@ -106,9 +105,9 @@ def write_in_step(folder: str, ready: Event, stop: Event) -> None:
 
 
 def _in_step() -> list[Aggregate]:
-    return [a for a in plan.aggregates if a.kind == "sum" and a.events is seen and len(a.by) == 1 and not a.by[0].columns] + [
-        Aggregate("sum", seen, (_path(user),)), Aggregate("sum", seen, (_path(user), _path(video))),
-    ]  # fmt: skip
+    single = [a for a in plan.aggregates if a.kind == "sum" and a.events is seen and a.subject in ("user", "video")]
+    by = _path(user), _path(video)
+    return [*single, Aggregate("sum", seen, by[:1]), Aggregate("sum", seen, by)]
 
 
 def _path(table: Any) -> Any:

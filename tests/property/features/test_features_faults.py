@@ -104,7 +104,8 @@ def one_write_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 FAULTS: list[Patch] = [
-    known_at_the_moment_counts, window_one_hop_long_in_history, window_one_hop_long_in_live, late_events_lost_in_history,
+    known_at_the_moment_counts, window_one_hop_long_in_history, window_one_hop_long_in_live,
+    late_events_lost_in_history,
     late_events_lost_in_live, late_events_put_first_in_lists, sums_in_float32, applied_twice,
     table_changes_come_after_the_batch, deletions_are_ignored, one_write_is_lost,
 ]  # fmt: skip

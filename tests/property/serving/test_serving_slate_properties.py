@@ -89,6 +89,7 @@ def test_repeat_decay_is_the_greedy_choice(made, factor):
     arranged = slate.RepeatDecay(video.author, factor=factor).arrange(candidates, query(), kit)
     left, chosen, seen = list(range(len(candidates))), [], []
     while left:
+
         def worth(i):
             author, score = kit.author[candidates.rows[i]], candidates.order_score[i]
             return score - abs(score) * (1 - factor ** (seen.count(author) if author >= 0 else 0))

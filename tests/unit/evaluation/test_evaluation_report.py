@@ -134,7 +134,7 @@ def test_the_table_shows_rungs_side_by_side():
     rungs, held_out = ladder()
     records = rankers.evaluate(rungs, held_out, resamples=20)
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(report.table(records, title="ladder"))
+    console.print(report.tables(records))
     console.print(report.by_slice(records, head="click", metric="auc"))
     text = console.export_text()
     assert "L1 gbdt" in text
@@ -146,6 +146,6 @@ def test_the_table_shows_rungs_side_by_side():
 def test_the_best_of_a_line_is_bold():
     rungs, held_out = ladder()
     ne = report.pick(rankers.evaluate(rungs, held_out, resamples=5), metric="ne", slice="all")
-    shown = report.table(ne)
-    cells = [str(next(iter(column.cells)).style) for column in shown.columns[3:]]  # type: ignore[union-attr]
+    (shown,) = report.tables(ne).renderables
+    cells = [str(next(iter(column.cells)).style) for column in shown.columns[2:]]  # type: ignore[union-attr]
     assert cells == ["", "", "bold"]

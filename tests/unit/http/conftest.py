@@ -5,4 +5,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from benchmarks.fixtures import folder, project, service, template  # noqa: E402, F401
+from benchmarks.fixtures import folder, project, service, template  # noqa: F401

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,11 +157,13 @@ def _merged(kinds: Mapping[str, Kind], chunks: Sequence[Chunk], span: tuple[int,
     inside = [(c.ints("seq") > span[0]) & (c.ints("seq") <= span[1]) for c in chunks]
     none: list[NDArray[Any]] = [np.empty(0, np.int64)] * (not chunks)
     return {
-        name: np.concatenate(
-            [stored(c.columns, name, kind, len(c))[i] for c, i in zip(chunks, inside, strict=True)] + none
-        )  # type: ignore[arg-type]
+        name: np.concatenate([_stored(c, name, kind)[i] for c, i in zip(chunks, inside, strict=True)] + none)
         for name, kind in kinds.items()
     }
+
+
+def _stored(chunk: Chunk, name: str, kind: Kind) -> NDArray[Any]:
+    return stored(cast(Columns, chunk.columns), name, kind, len(chunk))
 
 
 def _changes(table: Table, chunks: Sequence[Chunk], span: tuple[int, int]) -> _Changes:

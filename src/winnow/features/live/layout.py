@@ -8,7 +8,8 @@ from typing import Any
 
 from winnow.core.declare import canonical
 from winnow.core.errors import Problem, Unavailable
-from winnow.data.schema import Kind, Path as KeyPath, Table
+from winnow.data.schema import Kind, Table
+from winnow.data.schema import Path as KeyPath
 from winnow.features.aggregate import Aggregate
 from winnow.features.live.files import Header
 from winnow.features.live.pairs import PairIndex

@@ -58,7 +58,7 @@ class PairIndex:
         bucket = self._bucket(packed)
         hit = self._keys.take(bucket, axis=0) == packed[:, None]
         place = hit.argmax(axis=1)
-        slots = self._slots.take(bucket * _WIDTH + place)
+        slots: Ints = self._slots.take(bucket * _WIDTH + place)
         slots[~hit.any(axis=1)] = -1
         open_ = np.flatnonzero((slots < 0) & (packed > 0) & (self._keys[bucket, _WIDTH - 1] != 0))
         while len(open_):  # the bucket is full without it: look in the next

@@ -53,23 +53,33 @@ def export(net: nn.Module, sample: Mapping[str, Tensor], path: Path, *, axes: Ma
         )  # fmt: skip
     logging.getLogger("torch.onnx").setLevel(level)
     _strip(path)
-    check(wrapped, sample, path)
+    one = {name: a[tuple(slice(1) for _ in axes[name])] for name, a in sample.items()}
+    for batch in (sample, one):  # another size too: a size that tracing baked in would go unseen
+        check(wrapped, batch, path)
 
 
-def check(wrapped: nn.Module, sample: Mapping[str, Tensor], path: Path) -> None:
-    """Compare PyTorch and onnxruntime on the sample.
+def check(wrapped: nn.Module, batch: Mapping[str, Tensor], path: Path) -> None:
+    """Compare PyTorch and onnxruntime on a batch.
 
     Raises:
         InputError: `export-differs`.
     """
     with torch.no_grad():
-        expected = wrapped(*sample.values()).numpy()
-    found = Session.open(path, threads=1).run({name: a.numpy() for name, a in sample.items()})
-    worst = float(np.max(np.abs(found - expected) / np.maximum(np.abs(expected), 1), initial=0))
+        expected = wrapped(*batch.values()).numpy()
+    try:
+        found = Session.open(path, threads=1).run({name: a.numpy() for name, a in batch.items()})
+        if found.shape != expected.shape:
+            raise ValueError(f"it gives shape {found.shape} instead of {expected.shape}")
+        worst = float(np.max(np.abs(found - expected) / np.maximum(np.abs(expected), 1), initial=0))
+    except Exception as error:
+        raise _differs(path, f"cannot be run: {error}") from error
     if not worst <= TOLERANCE:
-        what = f"{path.name} differs from its network by {worst:.2g}"
-        why = "serving would not predict what was evaluated"
-        raise InputError(Problem("export-differs", what, str(path), why, "report torch and onnxruntime versions"))
+        raise _differs(path, f"differs from its network by {worst:.2g}")
+
+
+def _differs(path: Path, detail: str) -> InputError:
+    why, fix = "serving would not predict what was evaluated", "report the versions of torch and onnxruntime"
+    return InputError(Problem("export-differs", f"{path.name} {detail}", str(path), why, fix))
 
 
 def _strip(path: Path) -> None:

@@ -111,8 +111,9 @@ def fit(declared: MultiTask, train: Examples, valid: Examples, run: Run) -> None
 
 def build(declared: MultiTask, inputs: Inputs, types: tuple[HeadType, ...], item: str) -> MultiTaskNet:
     """The network of a declaration, with first weights."""
-    own = {name: size for name, size in inputs.sizes.items() if name != item or inputs.history is None}
     columns = dict(inputs.history.columns) if inputs.history else {}
+    shared = {item, *columns.values()} if inputs.history else set()  # the history part already tells these apart
+    own = {name: size for name, size in inputs.sizes.items() if name not in shared}
     history = None
     if inputs.history:
         history = HistoryNet(

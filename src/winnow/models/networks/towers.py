@@ -96,9 +96,9 @@ class UserTower(nn.Module):
         return with_one(nn.functional.linear(history, self.out.weight[:, :size], self.out.bias))
 
     def steps(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """The history's items as vectors, [N, K, E]; unmarked by the item's id where it has none of its own."""
+        """The history's items as vectors, [N, K, E]; items without an id of their own share one."""
         ids = (batch["seq|row"] - 1).clamp(min=0)
-        out: Tensor = self.shared[0].embed(ids, {f: batch[f"seq|{c}"] for c, f in self.columns.items()})
+        return self.shared[0].embed(ids, {f: batch[f"seq|{c}"] for c, f in self.columns.items()})
 
     def summary(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The history in one vector, [N, E]."""
@@ -115,10 +115,10 @@ class MeanUser(UserTower):
 
     def summary(self, batch: Mapping[str, Tensor]) -> Tensor:
         if "seq|row" not in batch:
-            return self.start.expand(len(batch["numeric"]), -1)
+            return batch["numeric"].sum(-1, keepdim=True) * 0 + self.start
         mask = (batch["seq|row"] > 0).float()[..., None]
         steps = self.drop(self.steps(batch) + self.mark(batch["seq|marks"])) * mask
-        return self.start + steps.sum(1) / mask.sum(1).clamp(min=1)
+        return self.start + steps.sum(1) / mask.sum(1).clamp(min=1)  # type: ignore[no-any-return]
 
 
 class SequenceUser(UserTower):
@@ -144,7 +144,7 @@ class SequenceUser(UserTower):
         """[N, K + 1, E], newest first: entry i knows steps i and older, the last one nothing."""
         mask = batch["seq|row"] > 0
         steps = self.drop(self.steps(batch) + self.mark(batch["seq|marks"]))
-        x = torch.cat([steps, self.start.expand(len(steps), 1, -1)], 1) + self.place
+        x = torch.cat([steps, steps[:, :1] * 0 + self.start], 1) + self.place
         seen = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
         count = x.shape[1]
         older = torch.ones(count, count, dtype=torch.bool).triu()  # entry i attends to j >= i
