@@ -18,7 +18,8 @@ _UNJUDGED = 200  # trees where no validation label says when to stop
 
 @dataclass(frozen=True)
 class GradientBoosting(Ranker):
-    """LightGBM; categories are split natively, those of many values by their most frequent ones only.
+    """LightGBM; categories of few values are split natively. Those of many (ids) are left to their rates and counts:
+    splitting on them learns rows by heart.
 
     Args:
         epochs: most trees per head; it stops when the validation loss has not fallen for 60.
@@ -26,7 +27,7 @@ class GradientBoosting(Ranker):
         reg: L2 penalty of leaf values.
         leaves: leaves of a tree.
         least: fewest rows in a leaf, and occurrences of a category that is told apart.
-        most_categories: categories of one feature that are told apart.
+        most_categories: features with more frequent values than this are left out.
     """
 
     epochs: int = 1_000
@@ -34,7 +35,7 @@ class GradientBoosting(Ranker):
     reg: float = 10.0
     leaves: int = 15
     least: int = 50
-    most_categories: int = 200
+    most_categories: int = 64
 
     def fit(self, train: Examples, valid: Examples, run: Run) -> None:
         types = chosen_heads(self.heads, train, run)
@@ -94,7 +95,8 @@ class Columns:
     @classmethod
     def fit(cls, batch: FeatureBatch, least: int, most: int) -> Self:
         single = {n: (rows[:, 0] if rows.ndim == 2 else rows) for n, rows in batch.categorical.items()}
-        return cls(list(batch.numeric_names), {n: _frequent(rows, least, most) for n, rows in single.items()})
+        kept = {n: _frequent(rows, least) for n, rows in single.items()}
+        return cls(list(batch.numeric_names), {n: rows for n, rows in kept.items() if 0 < len(rows) <= most})
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Self:
@@ -119,15 +121,15 @@ class Columns:
             if name in place:
                 out[:, column] = batch.numeric[:, place[name]]
         for column, (name, kept) in enumerate(self.categorical.items(), len(self.numeric)):
-            if name in batch.categorical and kept:
+            if name in batch.categorical:
                 rows = batch.categorical[name]
                 out[:, column] = _codes(rows[:, 0] if rows.ndim == 2 else rows, kept)
         return out
 
 
-def _frequent(rows: NDArray[np.int64], least: int, most: int) -> list[int]:
+def _frequent(rows: NDArray[np.int64], least: int) -> list[int]:
     counts = np.bincount(rows[rows >= 0])
-    order = np.argsort(-counts, kind="stable")[:most]
+    order = np.argsort(-counts, kind="stable")
     return [int(r) for r in order if counts[r] >= least]
 
 

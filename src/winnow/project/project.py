@@ -242,8 +242,8 @@ class Project:
         """Item id → what people call it: its text column, if its table has one."""
         item = self.system(system).labels.item
         title = next((c for c, kind in item.columns.items() if kind.storage == "text"), None)
-        frame = self.frame(item.name) if title else None
-        return {key: text for key, text in frame.select(item.key, title).iter_rows() if text} if frame is not None else {}
+        rows = self.frame(item.name).select(item.key, title).iter_rows() if title else ()
+        return {key: text for key, text in rows if text}
 
     # Tables back as frames
 

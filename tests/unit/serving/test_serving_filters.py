@@ -72,7 +72,7 @@ def test_hidden_drops_all_of_an_author(shop):
     part = shop.system.pipeline.filters[1]
     assert len(shop.kept(part)) == 300
     shop.post([event("hide", "v7")])
-    authors = dict(shop.project.frame("video").select("video", "author").iter_rows())
+    authors = dict(shop.project.frame("video").select("video_id", "author").iter_rows())
     assert shop.kept(part) == {v for v, a in authors.items() if a != authors["v7"]}
 
 
@@ -82,7 +82,7 @@ def test_older_than_keeps_what_has_no_date(shop):
     shop.desk.refresh()
     uploaded = shop.system.labels.item.uploaded_at
     kept = shop.kept(filters.OlderThan(days(15), of=uploaded))
-    dates = dict(shop.project.frame("video").select("video", "uploaded_at").iter_rows())
+    dates = dict(shop.project.frame("video").select("video_id", "uploaded_at").iter_rows())
     edge = now_us() - 15 * 86_400_000_000
     expected = {v for v, at in dates.items() if at is None or at.timestamp() * 1e6 >= edge}
     assert "undated" in kept
