@@ -15,10 +15,10 @@ demo: $(STAMP)  ## build a small world, train, serve, open http://127.0.0.1:8000
 	$(VENV)/bin/winnow demo
 
 test: $(STAMP) lint  ## lint, types, layers and the default tests
-	$(PY) -m pytest -n 2
+	$(PY) -m pytest -n 2 --dist loadfile
 
 heavy: $(STAMP)  ## the long tests too
-	$(PY) -m pytest -n 2 -m "heavy or not heavy"
+	$(PY) -m pytest -n 2 --dist loadfile -m "heavy or not heavy"
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

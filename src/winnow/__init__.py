@@ -14,6 +14,7 @@ _PLACES = {
     "core.errors": "WinnowError",
     "data.schema": "Events Table categories category flag number personal ref text time",
     "data.declare": "Labels",
+    "features.declare": "Feature Key",
     "models.formula": "Formula",
     "models.boosting": "GradientBoosting",
     "models.dcn": "DCN",

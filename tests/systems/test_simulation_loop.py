@@ -11,7 +11,6 @@ import sys
 import time
 from contextlib import contextmanager
 
-import polars as pl
 import pytest
 
 from winnow.core.time import now_us
@@ -28,7 +27,7 @@ SHORT = {
         'L1=w.GradientBoosting(epochs=150), L2=w.MultiTask(epochs=1, history_epochs=0), serve="L1"',
 }  # fmt: skip
 SCALES = {
-    "small": (Size(people=400, videos=600, later=60, days=7, impressions=40_000), 300, SHORT),
+    "small": (Size(people=600, videos=1_500, later=120, days=7, impressions=45_000), 300, SHORT),
     "full": (Size(people=2_000, videos=3_000, later=300), 1_500, {}),
 }
 
@@ -66,6 +65,11 @@ def serving(folder, log_file):
         assert process.wait(30) is not None
 
 
+def told(*what) -> None:
+    """Shows progress when the test runs with -s."""
+    print(f"{time.monotonic():.1f}", *what)
+
+
 def edit(file, changes: dict[str, str]) -> None:
     """Changes a system file as its team would."""
     source = file.read_text()
@@ -76,17 +80,16 @@ def edit(file, changes: dict[str, str]) -> None:
 
 
 def project_with_log(folder, world: World, changes: dict[str, str]):
-    """A project whose labels close within seconds, filled with the world's log; its watches."""
+    """A project whose labels close within seconds, filled with the world's log; that log."""
     from winnow.project import Project
 
     project = Project.init(folder, SYSTEM)
     edit(*project.system_files, changes | {"within=hours(1)": f"within=w.seconds({WINDOW_S})"})
-    project, watches = Project(folder), []
-    for name, frame in world_history(world):
+    project, log = Project(folder), []
+    for name, frame in world_history(world, pace=0.001):
         assert project.intake.frame(name, frame, backfill=True).accepted == len(frame)
-        if name == "watch":
-            watches.append(frame)
-    return project, pl.concat(watches)
+        log.append((name, frame))
+    return project, log
 
 
 @pytest.mark.timeout(900)
@@ -94,17 +97,18 @@ def project_with_log(folder, world: World, changes: dict[str, str]):
 def test_three_rounds_of_the_loop_beat_popularity(tmp_path, scale):
     size, visits, changes = SCALES[scale]
     world = World.make(size, until=now_us() - 10_000_000, seed=11)
-    project, watches = project_with_log(tmp_path / "shop", world, changes)
-    project.train(SYSTEM, seed=1, promote=True, progress=print)
+    project, log = project_with_log(tmp_path / "shop", world, changes)
+    project.train(SYSTEM, seed=1, promote=True, progress=told)
     rounds, releases = [], set()
     with serving(project.folder, tmp_path / "serve.log") as url:
         driver = Driver(world, url)
-        driver.remember(watches)
+        for name, frame in log:
+            driver.remember(name, frame)
         for number in range(1, 4):
             rounds.append(driver.round(number, visits))
             driver.put_up(size.later // 6)
             time.sleep(WINDOW_S + 1)  # until the labels of this round are final
-            project.train(SYSTEM, seed=number, promote=True, progress=print)
+            project.train(SYSTEM, seed=number, promote=True, progress=told)
             releases.add(project.registry.pointers(SYSTEM).champion)
         rounds.append(driver.round(4, visits))
     print(*rounds, sep="\n")

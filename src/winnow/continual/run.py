@@ -6,7 +6,7 @@ from typing import Any
 from winnow.continual import gate
 from winnow.continual.gate import Verdict
 from winnow.core.declare import canonical, plain
-from winnow.core.loading import load
+from winnow.core.errors import Conflict, Problem
 from winnow.core.system import System
 from winnow.core.time import now_us
 from winnow.evaluation import rankers
@@ -14,7 +14,6 @@ from winnow.evaluation.report import Record, pick
 from winnow.releases.release import Release
 from winnow.training import dataset, judge
 from winnow.training import train as training
-from winnow.training.assemble import SYSTEM_FILE
 from winnow.training.dataset import Dataset
 from winnow.training.fit import Progress, silent
 from winnow.training.stores import Stores
@@ -85,7 +84,11 @@ def compare(
 
 def declared(release: Release) -> System:
     """The system that a release carries."""
-    return load(release.path(SYSTEM_FILE))
+    system = release.system()
+    if system is None:
+        fix = "train again: releases made by `winnow train` carry their system file"
+        raise Conflict(Problem("no-declaration", f"release {release.id} carries no system file", fix=fix))
+    return system
 
 
 def _held_out(stores: Stores, system: System, candidate: Release) -> Dataset:

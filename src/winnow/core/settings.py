@@ -55,13 +55,13 @@ class Ingest(msgspec.Struct, frozen=True, kw_only=True):
     """How the log becomes live state.
 
     Args:
-        poll_ms: pause between two looks at the log when it has nothing new.
+        poll_ms: pause between two looks at the log; events show in features about this much later.
         batch_rows: rows applied between two such looks at most.
         checkpoint_s: how often the live state is written to disk.
         history_s: how often new chunks are copied to the history tables.
     """
 
-    poll_ms: Positive = 20.0
+    poll_ms: Positive = 40.0
     batch_rows: Whole = 50_000
     checkpoint_s: Positive = 30.0
     history_s: Positive = 60.0

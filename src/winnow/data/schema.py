@@ -15,9 +15,10 @@ from winnow.core.declare import Declared
 from winnow.core.errors import NotFound, Problem, did_you_mean, unknown
 
 Storage = Literal["number", "category", "categories", "text", "time", "flag", "ref"]
-RESERVED = frozenset(
-    "event_id type at known_at seq recommendation_id name key columns refs fields where deleted row changed_at".split()
-)
+RESERVED = frozenset({
+    "at", "changed_at", "columns", "deleted", "event_id", "fields", "key", "known_at", "name", "recommendation_id",
+    "refs", "row", "seq", "type", "where",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

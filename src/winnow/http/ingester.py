@@ -11,6 +11,7 @@ from winnow.core.time import MICROS, now_us
 from winnow.http.process import follow_parent, log_to_stderr, project_folder
 from winnow.monitoring import metrics
 from winnow.project import Project
+from winnow.serving.aggregates import released
 from winnow.serving.ingester import Ingester
 from winnow.serving.runtime import LIVE
 
@@ -30,11 +31,13 @@ def main() -> None:
 def run(project: Project, stop: threading.Event) -> None:
     """Follows the log of a project until told to stop."""
     settings = project.settings.ingest
-    systems, tables = project.systems.values(), project.tables.values()
+    tables = project.tables.values()
+    systems = [*project.systems.values(), *released(project.registry, project.systems)]
     ingester = Ingester(project.log, project.folder / LIVE, systems, tables=tables, rows=settings.batch_rows)
     chores = [
         _Chore("checkpoint", settings.checkpoint_s, ingester.checkpoint),
         _Chore("history", settings.history_s, lambda: project.history.sync(project.log)),
+        _Chore("releases", 1.0, lambda: ingester.keep(released(project.registry, project.systems))),
         _Chore("figures", 1.0, lambda: _figures(project, ingester)),
     ]
     ingester.run(stop, poll_s=settings.poll_ms / 1000, each=partial(_do, chores))

@@ -236,7 +236,7 @@ class Project:
 
     def explain(self, system: str, *, user: str, **options: Any) -> dict[str, Any]:
         """Rank and tell every stage and every reason."""
-        return self.rank(system, user=user, explain=True, reasons=True, **options)
+        return self.runtime.explain(system, {"user": user, **options})
 
     def words(self, system: str) -> dict[str, str]:
         """Item id → what people call it: its text column, if its table has one."""

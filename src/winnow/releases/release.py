@@ -15,9 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from winnow.core.errors import Conflict, InputError, Problem, Unavailable
+from winnow.core.loading import load as load_system
+from winnow.core.system import System
 from winnow.releases import manifest as manifests
 from winnow.releases.manifest import FILE_NAME, FileEntry, Manifest
 
+SYSTEM_FILE = "system.py"
 _DRAFT = ".building-"
 _READ_ONLY = 0o444
 
@@ -32,6 +35,14 @@ class Release:
     @property
     def id(self) -> str:
         return self.folder.name
+
+    def system(self) -> System | None:
+        """The declaration that it was built from; None for a release that carries no system file.
+
+        Raises:
+            DeclarationError: the file cannot be run by this version of the engine.
+        """
+        return load_system(self.folder / SYSTEM_FILE) if SYSTEM_FILE in self.manifest.files else None
 
     def path(self, name: str) -> Path:
         """Where a recorded file lies.

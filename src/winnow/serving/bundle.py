@@ -60,6 +60,7 @@ class Bundle:
     Args:
         release: its id.
         declaration: hash of the declaration that it was built from.
+        system: that declaration.
         plan: the features.
         rungs: ranking models, the one that serves first; the next ones stand in for it.
         space: encoders and index; None without a retrieval model.
@@ -70,6 +71,7 @@ class Bundle:
 
     release: str
     declaration: str
+    system: System
     plan: Plan
     rungs: tuple[Rung, ...]
     space: VectorSpace | None = None
@@ -95,7 +97,7 @@ def load(release: Release, system: System, *, bad: Mapping[str, str] | None = No
 
     Args:
         release: from the registry.
-        system: the declaration that serves it.
+        system: the declaration of the project, for a release that carries none.
         bad: files that are damaged → what is wrong with them. When given, parts that need such a file, or fail to
             load, are left out and listed in `faults`; when None, the first failure is raised.
 
@@ -110,7 +112,8 @@ class _Loading:
     """The steps of `load`."""
 
     def __init__(self, release: Release, system: System, bad: Mapping[str, str] | None):
-        self.release, self.system, self.bad = release, system, bad
+        # The working copy may be edited while the release serves: it counts only where the release brings no own.
+        self.release, self.system, self.bad = release, release.system() or system, bad
         self.faults: dict[str, str] = {}
 
     @cached_property
@@ -133,6 +136,7 @@ class _Loading:
         return Bundle(
             self.release.id,
             manifest.declaration,
+            self.system,
             self.plan,
             tuple(filter(None, map(self.rung, self.rung_names()))),
             self.part("retrieval", self.space) if self.system.retrieval is not None else None,

@@ -12,7 +12,6 @@ from winnow.core.errors import Problem, Unavailable, WinnowError
 from winnow.core.system import System
 from winnow.core.time import now_us
 from winnow.data.ids import IdMap
-from winnow.features.plan import Plan
 from winnow.serving.effects import Served, ServedLog, served_events
 from winnow.serving.explain import explain
 from winnow.serving.gather import Gatherer
@@ -57,7 +56,6 @@ class Desk:
     ):
         self.system, self._renewal, self._ids = system, renewal, ids
         self._gatherer, self._served, self._observe, self._clock = gatherer, served, observe, clock
-        self._events = served_events(system, Plan.of(system.features, system.labels).numeric_names)
         self._kit: Kit | None = None
         self._fault: Problem | None = Problem("starting", f"{system.name} is still being loaded", system.name)
         self._turn = threading.Lock()
@@ -91,8 +89,8 @@ class Desk:
                 self._warm(kit)
             self._kit = kit
 
-    def rank(self, request: RankRequest) -> RankReply:
-        """The reply to a request.
+    def rank(self, request: RankRequest, *, log: bool = True) -> RankReply:
+        """The reply to a request, logged as served unless nobody will see it.
 
         Raises:
             InputError: with every bad parameter.
@@ -101,10 +99,11 @@ class Desk:
         start, kit = time.perf_counter(), self.kit
         query = hydrate(request, kit, self._ids)
         trace = Trace(full=query.explain)
-        ranking = self.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)
-        if self._served is not None and len(ranking.shown):
+        ranking = kit.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)
+        if self._served is not None and log and len(ranking.shown):
             release = kit.bundle.release
-            self._served.put(Served(self._events, query, release, CHAMPION, self._clock(), ranking))
+            events = served_events(kit.system, kit.bundle.plan.numeric_names)
+            self._served.put(Served(events, query, release, CHAMPION, self._clock(), ranking))
         inside: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
         if query.explain:
             inside = explain(ranking, query, kit, self._ids, trace=trace)
@@ -132,7 +131,7 @@ class Desk:
         for _ in range(_WARM_UPS):
             query = hydrate(RankRequest(user="", reasons=True), kit, self._ids)
             trace = Trace()
-            ranking = self.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)
+            ranking = kit.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)
             reply(ranking, query, kit, self._ids, trace=trace)
 
 

@@ -7,21 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from winnow.core.system import System
+from winnow.core.time import days, to_us
 from winnow.data.chunk import Chunk
 from winnow.data.log import EventLog
 from winnow.data.schema import Table
-from winnow.features.aggregate import Aggregate
 from winnow.features.live import LiveWriter
-from winnow.features.plan import Plan
+from winnow.serving.aggregates import needed
 
 _log = logging.getLogger(__name__)
+QUIET_US = to_us(days(30))
 _IDLE_S = 0.5  # the watermark moves without events this often; asking the log for it costs a sync
-
-
-def needed(systems: Iterable[System]) -> tuple[Aggregate, ...]:
-    """The live state that features, sources and filters of all systems need, each once."""
-    plans = ((*Plan.of(s.features, s.labels).aggregates, *s.pipeline.aggregates()) for s in systems)
-    return tuple(dict.fromkeys(a for aggregates in plans for a in aggregates))
 
 
 class Ingester:
@@ -49,7 +44,7 @@ class Ingester:
         rows = self._writer.catch_up() - before
         if not rows and time.monotonic() - self._asked >= _IDLE_S:
             moment = self._log.watermark()
-            if self._writer.catch_up() == before:
+            if self._writer.catch_up() == before and not self._quiet(moment):
                 self._writer.advance(moment)
             self._asked = time.monotonic()
         return rows
@@ -59,13 +54,26 @@ class Ingester:
 
         Args:
             stop: set to end.
-            poll_s: pause when nothing is new.
+            poll_s: pause between two steps, unless there is much to catch up with.
             each: called between two steps: checkpoints, history.
         """
         while not stop.is_set():
-            if not self.step():
+            # Also when there is more: readers repeat a look-up during which something was published, so few large
+            # updates cost them less than many small ones.
+            if self.step() < self._rows:
                 stop.wait(poll_s)
             each()
+
+    def keep(self, systems: Iterable[System]) -> None:
+        """Keeps the state of these systems too; what is new is built from the log beside what is in use."""
+        self._writer.ensure(needed(systems))
+
+    def _quiet(self, moment: int) -> bool:
+        """Whether the newest row is so old that the log is a data set rather than live traffic.
+
+        Then the present stays at its end: a list as of now would know nothing of the last days but silence.
+        """
+        return 0 < self._writer.watermark < moment - QUIET_US
 
     @property
     def applied_seq(self) -> int:

@@ -15,6 +15,7 @@ from winnow.releases import manifest as manifests
 from winnow.releases.registry import Pointers, Registry
 from winnow.releases.release import Release
 from winnow.serving import policy
+from winnow.serving.aggregates import needed
 from winnow.serving.bundle import Bundle, damaged, load
 from winnow.serving.catalogue import Catalogue, Proposal, existing
 from winnow.serving.kit import Kit, Steady
@@ -57,8 +58,8 @@ class Renewal:
         bundle = self._bundle(pointers.champion, now.bundle if now else None)
         if bundle is None:
             return now
-        weights, version = self._weights(pointers, now)
-        kit = Kit(self._system, bundle, self._live, self._look(bundle), weights, version)
+        weights, version = self._weights(bundle, pointers, now)
+        kit = Kit(bundle.system, bundle, self._live, self._look(bundle), weights, version)
         self._follow(kit)
         return kit
 
@@ -67,6 +68,7 @@ class Renewal:
             return now
         try:
             bundle = load(self._registry.open(self._system.name, release), self._system)
+            self._demand_live(bundle.system)
         except WinnowError as error:
             return self._stand_in(release, error, now)
         except Exception as error:
@@ -74,6 +76,13 @@ class Renewal:
             return self._stand_in(release, Unavailable(Problem("release-unusable", what)), now)
         self.trouble = None
         return bundle
+
+    def _demand_live(self, system: System) -> None:
+        """Refuses a release whose live state is not built yet; the ingester builds it beside what is in use."""
+        kept = self._live.stats()["tables"]
+        if missing := [a.name for a in needed([system]) if a.name not in kept]:
+            what = f"{len(missing)} live aggregates of the release are not built yet, the first is {missing[0]}"
+            raise Conflict(Problem("live-not-ready", what, system.name, fix="the ingester builds them; wait for it"))
 
     def _stand_in(self, release: str, error: WinnowError, now: Bundle | None) -> Bundle | None:
         """The present release; without one, what can be used of the damaged one."""
@@ -88,22 +97,23 @@ class Renewal:
         except WinnowError:
             return None
 
-    def _weights(self, pointers: Pointers, now: Kit | None) -> tuple[dict[str, float], int]:
+    def _weights(self, bundle: Bundle, pointers: Pointers, now: Kit | None) -> tuple[dict[str, float], int]:
         """The live weights, else those of the declaration."""
-        if now is not None and now.weights_version == pointers.weights_version:
+        if now is not None and now.bundle is bundle and now.weights_version == pointers.weights_version:
             return dict(now.weights), now.weights_version
         live = self._registry.weights(self._system.name) if pointers.weights_version else None
-        return (dict(live.values), live.version) if live else (dict(self._system.pipeline.value.weights), 0)
+        return (dict(live.values), live.version) if live else (dict(bundle.system.pipeline.value.weights), 0)
 
     def _look(self, bundle: Bundle) -> Catalogue:
-        item, at, state = self._system.labels.item, self._live.watermark, Steady(self._live)
+        system, at, state = bundle.system, self._live.watermark, Steady(self._live)
+        item = system.labels.item
         rows = np.arange(self._ids.size(item.name))
         exists = self._live.consistently(lambda s: existing(item, rows, s, at))
         catalogue = Catalogue(at, exists)
         # What policy would not show takes no place in a list.
-        query, kit = Query("", "", -1, at, 0, 0.0), Kit(self._system, bundle, self._live, catalogue, {})
-        shown = policy.admit(self._system.pipeline.policy, Candidates.of(rows[exists]), query, kit, Trace()).rows
-        sources: Sequence[Source] = self._system.pipeline.sources
+        query, kit = Query("", "", -1, at, 0, 0.0), Kit(system, bundle, self._live, catalogue, {})
+        shown = policy.admit(system.pipeline.policy, Candidates.of(rows[exists]), query, kit, Trace()).rows
+        sources: Sequence[Source] = system.pipeline.sources
         found = {source.name: source.refresh(shown, state, at) for source in sources}
         lists = {name: proposal for name, proposal in found.items() if proposal is not None}
         popular = [lists[s.name] for s in sources if isinstance(s, Popular)]

@@ -16,6 +16,7 @@ from winnow.data.log import SqliteLog
 from winnow.data.schema import Table
 from winnow.features.live import LiveReader
 from winnow.releases.registry import Registry
+from winnow.serving.aggregates import released
 from winnow.serving.desk import Desk, Observe, unobserved
 from winnow.serving.effects import ServedLog
 from winnow.serving.gather import Gatherer
@@ -119,28 +120,28 @@ class Runtime:
             raise unknown("system", system, self.desks, where="system")
         return self.desks[system]
 
-    def answer(self, system: str, request: RankRequest) -> RankReply:
-        """The reply to a request.
+    def answer(self, system: str, request: RankRequest, *, log: bool = True) -> RankReply:
+        """The reply to a request, logged as served unless nobody will see it (`log=False`).
 
         Raises:
             NotFound: `unknown-system`.
             InputError: with every bad parameter.
             Unavailable: `no-release`.
         """
-        return self.desk(system).rank(request)
+        return self.desk(system).rank(request, log=log)
 
-    def rank(self, system: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def rank(self, system: str, request: Mapping[str, Any], *, log: bool = True) -> dict[str, Any]:
         """As `answer`, from and to plain data."""
         try:
             wanted = msgspec.convert(request, RankRequest)
         except msgspec.ValidationError as error:
             raise InputError(invalid(str(error), known=RankRequest.__struct_fields__)) from error
-        data: dict[str, Any] = msgspec.to_builtins(self.answer(system, wanted))
+        data: dict[str, Any] = msgspec.to_builtins(self.answer(system, wanted, log=log))
         return data
 
     def explain(self, system: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """As `rank`, with everything that led to the reply."""
-        return self.rank(system, {**request, "explain": True})
+        """As `rank`, with everything that led to the reply; nobody is shown it, so it is not logged."""
+        return self.rank(system, {**request, "explain": True, "reasons": True}, log=False)
 
     def close(self) -> None:
         """Ends the background work and writes what waits to be logged."""
@@ -169,7 +170,8 @@ class Runtime:
 
 def _own_ingester(stores: Stores) -> Ingester | None:
     """An ingester that has caught up, or None where another process follows the log."""
-    systems, tables, rows = stores.systems.values(), stores.tables.values(), stores.settings.ingest.batch_rows
+    tables, rows = stores.tables.values(), stores.settings.ingest.batch_rows
+    systems = [*stores.systems.values(), *released(stores.registry, stores.systems)]
     try:
         ingester = Ingester(stores.log, stores.folder / LIVE, systems, tables=tables, rows=rows)
     except Conflict:

@@ -16,7 +16,7 @@ from winnow.core.errors import InputError, Problem
 from winnow.core.time import days, now_us, to_us
 from winnow.simulation import policies
 from winnow.simulation.people import Floats, Rows
-from winnow.simulation.reactions import SURFACES, examination
+from winnow.simulation.reactions import SURFACES, Flags, examination
 from winnow.simulation.service import Service
 from winnow.simulation.tables import FEEDBACK, video_frame
 from winnow.simulation.world import World
@@ -86,6 +86,7 @@ class Driver:
         at_once: requests in flight.
         clock: the present, microseconds.
         watches: decayed watches per video, float64 [V]; the popularity rung orders by it.
+        seen: who has been shown what, bool [P, V]; neither the service nor the references show it again.
     """
 
     world: World
@@ -95,16 +96,21 @@ class Driver:
     at_once: int = 8
     clock: Callable[[], int] = now_us
     watches: Floats = field(init=False)
+    seen: Flags = field(init=False)
     _counted_at: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.watches, self._counted_at = np.zeros(len(self.world.videos)), self.world.until
+        self.seen = np.zeros((len(self.world.people), len(self.world.videos)), bool)
 
-    def remember(self, watch: pl.DataFrame) -> None:
-        """Counts the watches of the initial log (columns `video`, `at`)."""
-        rows = [self.world.video_rows[v] for v in watch["video"]]
-        weight = 0.5 ** ((self.world.until - watch["at"].to_numpy()) / _HALF_LIFE_US)
-        self.watches += np.bincount(rows, weight, len(self.watches))
+    def remember(self, name: str, events: pl.DataFrame) -> None:
+        """Takes note of a frame of the initial log (columns `user`, `video`, `at`): impressions and watches count."""
+        rows = np.array([self.world.video_rows[v] for v in events["video"]], dtype=np.int64)
+        if name == "impression":
+            self.seen[[self.world.person_rows[p] for p in events["user"]], rows] = True
+        if name == "watch":
+            weight = 0.5 ** ((self.world.until - events["at"].to_numpy()) / _HALF_LIFE_US)
+            self.watches += np.bincount(rows, weight, len(self.watches))
 
     def put_up(self, count: int) -> Rows:
         """Puts up the next videos that were held back; returns their rows.
@@ -134,9 +140,10 @@ class Driver:
             InputError: `service-refused`.
         """
         done = asyncio.run(self._visits(number, visits))
-        report = measure(self.world, done, self._decayed(done[-1].at), number=number)
+        report = measure(self.world, done, self._decayed(done[-1].at), seen=self.seen, number=number)
         for visit in done:
             np.add.at(self.watches, visit.watched, 1.0)
+            self.seen[visit.person, visit.videos] = True
         return report
 
     def _decayed(self, at: int) -> Floats:
@@ -217,13 +224,14 @@ def _amounts(name: str, seconds: float, long: bool) -> dict[str, Any]:
     return {"seconds": float(seconds), "long": bool(long)} if name == "watch" else {}
 
 
-def measure(world: World, visits: Sequence[Visit], watches: Floats, *, number: int) -> Round:
+def measure(world: World, visits: Sequence[Visit], watches: Floats, *, seen: Flags, number: int) -> Round:
     """What a round showed, beside what the best lists, the most watched videos and chance would have been worth.
 
     Args:
         world: the truth.
         visits: at least one.
         watches: (decayed) watches per video before the round, float64 [V].
+        seen: who had been shown what before the round, bool [P, V].
         number: of the round.
     """
     people, at = np.array([v.person for v in visits]), np.array([v.at for v in visits])
@@ -232,11 +240,12 @@ def measure(world: World, visits: Sequence[Visit], watches: Floats, *, number: i
     for row, visit in zip(lists, visits, strict=True):
         row[: len(visit.videos)] = visit.videos
     worth = world.list_value(people, lists, at)
-    error = 1.96 * float(worth.std()) / np.sqrt(len(worth))
+    error = 1.96 * float(worth.std() / np.sqrt(len(worth)))
+    before = seen[people]
     references = {
-        "oracle": policies.oracle(world, people, at, size=shown),
-        "popular": policies.popular(world, people, at, size=shown, watches=watches),
-        "chance": policies.chance(world, people, at, size=shown, rng=world.rng(22, number)),
+        "oracle": policies.oracle(world, people, at, size=shown, seen=before),
+        "popular": policies.popular(world, people, at, size=shown, watches=watches, seen=before),
+        "chance": policies.chance(world, people, at, size=shown, rng=world.rng(22, number), seen=before),
     }
     value = float(worth.mean())
     return Round(

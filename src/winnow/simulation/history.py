@@ -27,19 +27,20 @@ class Visits:
     surface: Rows
 
 
-def world_history(world: World, *, shown: int = 12) -> Iterator[tuple[str, pl.DataFrame]]:
+def world_history(world: World, *, shown: int = 12, pace: float = 1.0) -> Iterator[tuple[str, pl.DataFrame]]:
     """The initial log, day by day: tables first, then events.
 
     Args:
         world: who acts.
         shown: length of the lists.
+        pace: how long looking and watching take, as a share of real time; for projects with short label windows.
 
     Yields:
         Name of a table or event type, and its rows; a table's rows carry `changed_at`, an event's `at`, both
         microseconds since 1970 UTC.
     """
     yield from world_tables(world)
-    yield from world_events(world, shown=shown)
+    yield from world_events(world, shown=shown, pace=pace)
 
 
 def world_tables(world: World) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -48,12 +49,12 @@ def world_tables(world: World) -> Iterator[tuple[str, pl.DataFrame]]:
     yield "video", video_frame(world)
 
 
-def world_events(world: World, *, shown: int = 12) -> Iterator[tuple[str, pl.DataFrame]]:
+def world_events(world: World, *, shown: int = 12, pace: float = 1.0) -> Iterator[tuple[str, pl.DataFrame]]:
     """What people did, day by day."""
     clicks = np.zeros(len(world.videos))
     for day in range(world.size.days):
         visits = _visits(world, day, world.size.impressions / shown / world.size.days)
-        showings, clicked = _show(world, visits, clicks, day=day, shown=shown)
+        showings, clicked = _show(world, visits, clicks, day=day, shown=shown, pace=pace)
         clicks = 0.8 * clicks + clicked
         yield from showings.frames()
 
@@ -70,7 +71,9 @@ def _visits(world: World, day: int, expected: float) -> Visits:
     return Visits(people[order], at[order], surface)
 
 
-def _show(world: World, visits: Visits, clicks: Floats, *, day: int, shown: int) -> tuple[Showings, Floats]:
+def _show(
+    world: World, visits: Visits, clicks: Floats, *, day: int, shown: int, pace: float
+) -> tuple[Showings, Floats]:
     rng = world.rng(11, day)
     lists = _old_policy(world, world.starts_at + day * DAY_US, clicks, size=(len(visits.at), shown), rng=rng)
     place = np.broadcast_to(np.arange(shown), lists.shape)
@@ -85,7 +88,7 @@ def _show(world: World, visits: Visits, clicks: Floats, *, day: int, shown: int)
     keys = [f"h{day}-{i}" for i in range(len(videos))]
     clicked = np.bincount(videos[outcome.click], minlength=len(world.videos)).astype(np.float64)
     showings = Showings(
-        world, who, videos, at=at, position=position, surface=surface, outcome=outcome, keys=keys
+        world, who, videos, at=at, position=position, surface=surface, outcome=outcome, keys=keys, pace=pace
     )  # fmt: skip
     return showings, clicked
 

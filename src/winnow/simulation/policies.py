@@ -1,39 +1,48 @@
-"""What a service is measured against: the best lists there are, the most popular videos, and chance."""
+"""What a service is measured against: the best lists there are, the most popular videos, and chance.
+
+All keep to videos that can be shown and that the person has not been shown before, as the service does.
+"""
 
 import numpy as np
 
 from winnow.simulation.people import Floats, Rows
+from winnow.simulation.reactions import Flags
 from winnow.simulation.world import World
 
 
-def oracle(world: World, people: Rows, at: Rows, *, size: int) -> Rows:
-    """The lists of greatest true value, int64 [N, size]: no policy reaches more with lists of that length."""
-    return _best(world.every_true_value(people, at), size)
-
-
-def popular(world: World, people: Rows, at: Rows, *, size: int, watches: Floats) -> Rows:
-    """The videos watched most, the same for all, int64 [N, size].
+def oracle(world: World, people: Rows, at: Rows, *, size: int, seen: Flags | None = None) -> Rows:
+    """The lists of greatest true value, int64 [N, size]: no policy reaches more with lists of that length.
 
     Args:
-        world: which videos can be shown.
+        world: the truth.
         people: rows, int64 [N].
         at: microseconds, int64 [N].
         size: length of the lists.
-        watches: (decayed) number of watches per video, float64 [V].
+        seen: what each of them has been shown before, bool [N, V]; None for nothing.
     """
-    showable = world.videos.showable(int(at.min()))
-    best = _best(np.where(showable, watches, -np.inf)[None, :], size)
-    return np.repeat(best, len(people), axis=0)
+    return _best(world.every_true_value(people, at), size, seen)
 
 
-def chance(world: World, people: Rows, at: Rows, *, size: int, rng: np.random.Generator) -> Rows:
+def popular(world: World, people: Rows, at: Rows, *, size: int, watches: Floats, seen: Flags | None = None) -> Rows:
+    """The videos watched most, int64 [N, size]; `watches` is the (decayed) number per video, float64 [V]."""
+    return _best(np.where(_showable(world, at), watches, -np.inf), size, seen)
+
+
+def chance(
+    world: World, people: Rows, at: Rows, *, size: int, rng: np.random.Generator, seen: Flags | None = None
+) -> Rows:
     """Lists of videos by chance, int64 [N, size]."""
-    showable = np.flatnonzero(world.videos.showable(int(at.min())))
-    return _best(rng.random((len(people), len(showable))), size, showable)
+    showable = _showable(world, at)
+    return _best(np.where(showable, rng.random(showable.shape), -np.inf), size, seen)
 
 
-def _best(scores: Floats, size: int, rows: Rows | None = None) -> Rows:
-    top = np.argpartition(-scores, size - 1, axis=1)[:, :size]
-    order = np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1, kind="stable")
-    best = np.take_along_axis(top, order, axis=1)
-    return best if rows is None else rows[best]
+def _showable(world: World, at: Rows) -> Flags:
+    return np.asarray(world.videos.available & (world.videos.uploaded_at <= at[:, None]))
+
+
+def _best(scores: Floats, size: int, seen: Flags | None) -> Rows:
+    """The columns of the highest scores; videos that may not be shown come only where there are no others."""
+    allowed = scores if seen is None else np.where(seen, -np.inf, scores)
+    top = np.argpartition(-allowed, size - 1, axis=1)[:, :size]
+    order = np.argsort(-np.take_along_axis(allowed, top, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(top, order, axis=1)

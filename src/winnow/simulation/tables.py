@@ -50,13 +50,14 @@ class Showings:
         surface: index into `SURFACES`, int64 [n].
         outcome: what happened, arrays [n].
         keys: the stem of each row's event ids; unique in the project.
+        pace: how long things take, as a share of real time.
     """
 
     def __init__(
         self, world: World, people: Rows, videos: Rows, *, at: Rows, position: Rows, surface: Rows, outcome: Outcome,
-        keys: list[str],
+        keys: list[str], pace: float = 1.0,
     ) -> None:  # fmt: skip
-        self._world, self._outcome, self._at, self._keys = world, outcome, at, keys
+        self._world, self._outcome, self._at, self._keys, self._pace = world, outcome, at, keys, pace
         self._rows = {"user": people, "video": videos}
         self._fields = {"surface": np.array(SURFACES)[surface], "position": position + 1.0}
 
@@ -74,11 +75,11 @@ class Showings:
                 yield name, self._frame(name, happened, at, **(watch if name == "watch" else {}))
 
     def _feedback(self, name: str) -> tuple[Flags, Rows]:
-        looked = self._at + _LOOK_US
-        watched = looked + (self._outcome.seconds * MICROS).astype(np.int64)
-        if name == "watch":
-            return self._outcome.click, watched
-        return getattr(self._outcome, name), looked if name in ("click", "hide") else watched + _DECIDE_US
+        took = np.full(len(self), float(_LOOK_US))
+        if name not in ("click", "hide"):
+            took += self._outcome.seconds * MICROS + (0 if name == "watch" else _DECIDE_US)
+        happened = self._outcome.click if name == "watch" else getattr(self._outcome, name)
+        return happened, self._at + (took * self._pace).astype(np.int64)
 
     def _frame(self, name: str, happened: Flags, at: Rows, **fields: Floats | Flags) -> pl.DataFrame:
         which: list[int] = np.flatnonzero(happened).tolist()

@@ -37,7 +37,7 @@ outcomes = w.Labels(of=seen, within=hours(1), heads={
 long = watch.long.equals(1)
 
 
-def record(key):
+def record(key: w.Key) -> list[w.Feature]:
     """What has come of showing and watching the videos of a key (or, for a person, what they made of videos)."""
     return [
         w.count(seen, by=key, window=[days(1), w.FOREVER]), w.count(watch, by=key, window=[days(7), w.FOREVER]),
@@ -47,7 +47,7 @@ def record(key):
     ]  # fmt: skip
 
 
-def affinity(key):
+def affinity(key: w.Key) -> list[w.Feature]:
     """What one person has made of the videos of a key."""
     return [
         w.count(seen, by=(user, key)), w.count(watch, by=(user, key), window=[days(7), w.FOREVER]),

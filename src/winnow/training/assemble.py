@@ -13,14 +13,12 @@ from winnow.data.split import TimeSplit
 from winnow.evaluation.report import Record, pick
 from winnow.models.artefact import Artefact
 from winnow.releases.manifest import Manifest, Window
-from winnow.releases.release import Release, build
+from winnow.releases.release import SYSTEM_FILE, Release, build
 from winnow.retrieval import kinds
 from winnow.training.dataset import Dataset, HistorySource
 from winnow.training.fit import serving
 from winnow.training.job import Job, copy_files
 from winnow.training.stores import Stores
-
-SYSTEM_FILE = "system.py"
 
 
 def assemble(

@@ -152,7 +152,7 @@ class TestFormula(RankerContract):
 
 
 class TestGradientBoosting(RankerContract):
-    model = GradientBoosting(epochs=60, learning_rate=0.1, least=10)
+    model = GradientBoosting(epochs=200, learning_rate=0.1, least=10)
     auc = 0.76
 
 

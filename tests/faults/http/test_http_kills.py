@@ -7,11 +7,15 @@ import threading
 import time
 
 import httpx
+import numpy as np
 import pytest
 from benchmarks import shop
 from benchmarks.service import Service
 
+from winnow.features.aggregate import Aggregate
+from winnow.features.live import LiveReader
 from winnow.project import Project
+from winnow.serving.runtime import LIVE
 
 RANK = "/v1/systems/video_recommendation/rank"
 
@@ -83,17 +87,14 @@ def logged(folder):
     return counts
 
 
-def live_clicks(service, video):
-    """How many clicks of a video the live state counts, read back through an explanation."""
-    told = service.rank("u1", size=300, explain=True, exploration=0).json()["explanation"]["items"]
-    return next((i["features"] for i in told if i["id"] == video), None)
-
-
-@pytest.mark.parametrize("victim", ["worker", "ingester"])
-def test_a_killed_process_loses_nothing_and_comes_back(folder, victim):
+@pytest.mark.parametrize(
+    ("victim", "times"),
+    [("worker", 4), ("ingester", 4), *(pytest.param(v, 30, marks=pytest.mark.heavy) for v in ("worker", "ingester"))],
+)
+def test_a_killed_process_loses_nothing_and_comes_back(folder, victim, times):
     with Service(folder, workers=2) as service:
         load = Load(service, victim)
-        for _ in range(4):
+        for _ in range(times):
             time.sleep(random.uniform(0.2, 1.2))
             before = service.children(victim)
             os.kill(random.choice(before), signal.SIGKILL)
@@ -122,23 +123,16 @@ def test_after_kills_of_the_ingester_live_state_equals_the_log(folder):
         load.stop()
         last = Project(folder).log.last_seq()
         until = time.monotonic() + 30
-        from winnow.features.live import LiveReader
-        from winnow.serving.runtime import LIVE
-
         while (reader := LiveReader(folder / LIVE)).applied_seq < last:
             assert time.monotonic() < until, service.log()
             time.sleep(0.1)
         assert reader.applied_seq >= last
-    from winnow.features.aggregate import Aggregate
-
     project = Project(folder)
     system = project.system("video_recommendation")
     everything = next(
         a for feature in system.features for a in feature.aggregates()
         if isinstance(a, Aggregate) and a.kind == "sum" and a.events.name == "click" and a.name.endswith("/video/ever")
     )  # fmt: skip
-    import numpy as np
-
     rows = np.arange(project.log.ids.size("video"))
     live = LiveReader(folder / LIVE).consistently(lambda s: s.window(everything, (rows,), np.array([s.as_of])))
     expected, after = np.zeros(len(rows), np.int64), 0

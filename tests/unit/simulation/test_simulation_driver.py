@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import polars as pl
 import pytest
 
 from winnow.core.errors import InputError
@@ -77,9 +78,11 @@ def test_the_intake_takes_what_a_visit_posts(world: World, tmp_path):
 def test_a_round_of_the_best_lists_is_worth_what_the_oracle_is_worth(world: World):
     people, at, watches = np.arange(50), np.full(50, world.until), np.exp(world.videos.quality)
 
+    nothing = np.zeros((100, len(world.videos)), bool)
+
     def report(lists):
         visits = [Visit(p, world.until, row, 1, row[:1], 13) for p, row in zip(people, lists, strict=True)]
-        return measure(world, visits, watches, number=1)
+        return measure(world, visits, watches, seen=nothing, number=1)
 
     best = report(oracle(world, people, at, size=8))
     assert best.value == pytest.approx(best.oracle)
@@ -94,16 +97,25 @@ def test_lists_of_different_lengths_are_measured_too(world: World):
     visits = [
         Visit(p, world.until, np.arange(n), 0, np.arange(0), n) for p, n in ((1, 12), (2, 3), (3, 0))
     ]  # fmt: skip
-    assert measure(world, visits, np.ones(len(world.videos)), number=1).impressions == 15
+    seen = np.zeros((100, len(world.videos)), bool)
+    assert measure(world, visits, np.ones(len(world.videos)), seen=seen, number=1).impressions == 15
 
 
-def test_watches_fade(world: World):
-    import polars as pl
-
+def test_watches_fade_and_what_was_shown_is_not_shown_again(world: World):
     driver = Driver(world, "http://nowhere")
-    day = 86_400_000_000
-    driver.remember(
-        pl.DataFrame({"video": [world.videos.ids[3]] * 3, "at": [world.until - d * day for d in (0, 2, 4)]})
-    )
+    day, videos = 86_400_000_000, world.videos.ids
+    at = [world.until - d * day for d in (0, 2, 4)]
+    frame = pl.DataFrame({"user": [world.people.ids[7]] * 3, "video": [videos[3]] * 3, "at": at})
+    driver.remember("watch", frame)
     assert driver.watches[3] == pytest.approx(1.75)
     assert driver.watches.sum() == pytest.approx(1.75)
+    assert not driver.seen.any()
+    driver.remember("impression", frame)
+    assert np.argwhere(driver.seen).tolist() == [[7, 3]]
+    people, moments = np.array([6, 7]), np.full(2, world.until)
+    lists = [
+        oracle(world, people, moments, size=120, seen=driver.seen[people]),
+        popular(world, people, moments, size=120, watches=driver.watches, seen=driver.seen[people]),
+    ]
+    assert lists[1][0, 0] == 3
+    assert all(3 not in found[1] for found in lists)

@@ -1,0 +1,79 @@
+"""Declarations that would see the future or cannot work are refused, each with its own code."""
+
+from typing import Any
+
+import pytest
+from features_shop import click, features, follow, labels, seen, user, video, watch
+
+from winnow.core.time import FOREVER, days, hours, minutes, seconds
+from winnow.data.declare import Labels
+from winnow.data.declare import any as any_of
+from winnow.data.declare import sum as sum_of
+from winnow.data.schema import Table, category, number
+from winnow.features import declare as d
+from winnow.features.leaks import leaks
+
+shop = Table("shop", key="shop_id", columns={"town": category, "size": number})
+wide = Labels(
+    of=seen, within=hours(1), heads={"click": any_of(seen, seen.clicked.equals(1)), "s": sum_of(watch.seconds)}
+)
+
+
+def codes(*features_: d.Feature, of: Labels = labels) -> list[str]:
+    return [p.code for p in leaks(of, features_)]
+
+
+def test_a_sound_system_has_none() -> None:
+    assert leaks(labels, features) == []
+    assert codes(d.Column(of=seen.surface), d.Position(of=seen.position)) == []
+
+
+@pytest.mark.parametrize(
+    ("feature", "code"),
+    [
+        (d.Column(of=watch.seconds), "field-not-in-request"),
+        (d.Column(of=shop.town), "missing-role"),
+        (d.Count(watch, by=shop), "missing-role"),
+        (d.Count(follow, by=video), "missing-role"),
+        (d.Count(watch, by=video.price), "not-a-key"),
+        (d.Count(watch, by=(video.tags, video.tags)), "two-sets"),
+        (d.Count(watch, (seen.position >= 1,), by=user), "unknown-field"),
+        (d.Last(watch.seconds, by=user), "cannot-keep-last"),
+        (d.Last(watch.video, by=video.tags), "last-by-set"),
+        (d.Last(watch.video, by=user, k=0), "bad-k"),
+        (d.Sum(watch.video, by=user), "not-a-number"),
+        (d.Count(watch, by=user, window=seconds(100_001)), "uneven-window"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_mistake_has_its_code(feature: d.Feature, code: str) -> None:
+    assert code in codes(feature)
+
+
+@pytest.mark.parametrize("window", [minutes(1), minutes(90), hours(25), days(90), days(365), FOREVER])
+def test_usual_windows_pass(window: Any) -> None:
+    assert codes(d.Count(watch, by=user, window=window)) == []
+
+
+def test_a_feature_that_reads_its_own_label() -> None:
+    assert codes(d.Column(of=seen.clicked)) == []
+    assert codes(d.Column(of=seen.clicked), of=wide) == ["reads-own-label"]
+    assert codes(d.Column(of=watch.seconds), of=wide) == ["reads-own-label"]
+    assert codes(d.Count(watch, by=user), of=wide) == []  # from strictly before: allowed
+
+
+def test_position_is_no_input() -> None:
+    assert codes(d.Position(of=seen.position), d.Column(of=seen.position)) == ["position-as-input"]
+    assert codes(d.Position(of=watch.seconds)) == ["field-not-in-request"]
+
+
+def test_problems_say_what_where_and_how() -> None:
+    (problem,) = leaks(wide, [d.Column(of=seen.clicked)])
+    assert "impression.clicked" in problem.what
+    assert problem.where.startswith("test_features_leaks.py:")
+    assert problem.why
+    assert problem.fix
+
+
+def test_click_counts_are_features() -> None:
+    assert codes(d.Rate(click, over=seen, by=video)) == []
