@@ -19,6 +19,7 @@ _PLACES = {
     "models.boosting": "GradientBoosting",
     "models.dcn": "DCN",
     "models.multitask": "MultiTask",
+    "models.blend": "Blend",
     "models.popularity": "Popularity",
     "models.two_tower": "TwoTower",
     "models.sequence_tower": "SequenceTower",

@@ -22,7 +22,9 @@ def test_layers_import_only_from_below():
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize("module", ["winnow.http", "winnow.console", "winnow.systems.video_recommendation", "winnow.project"])
+@pytest.mark.parametrize(
+    "module", ["winnow.http.app", "winnow.console.app", "winnow.systems.video_recommendation", "winnow.project"]
+)
 def test_a_server_and_a_declaration_never_import_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     result = run(sys.executable, "-W", "ignore", "-c", code)

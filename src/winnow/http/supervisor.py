@@ -20,8 +20,8 @@ from winnow.monitoring import metrics
 
 FACTORY = "winnow.http.app:create"
 _LOOK_S = 0.05
-_LONGEST_WAIT_S = 10.0
-_STEADY_S = 30.0  # a process that lived this long starts again at once when it dies
+_LONGEST_WAIT_S = 3.0
+_STEADY_S = 5.0  # a process that lived this long starts again at once when it dies
 _log = logging.getLogger(__name__)
 
 

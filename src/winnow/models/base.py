@@ -190,7 +190,7 @@ def guarded(folder: Path, load: Callable[[], T]) -> T:
         raise corrupt(folder / META, f"{type(error).__name__}: {error}") from error
 
 
-_SHIPPED = "formula boosting dcn multitask popularity two_tower sequence_tower"
+_SHIPPED = "formula boosting dcn multitask blend popularity two_tower sequence_tower"
 
 
 def _kind(artefact: Artefact, base: type[Declared]) -> Any:

@@ -187,7 +187,13 @@ class Project:
 
         source = self.source(system)
         return run.train(
-            self, self.system(system), source=source, seed=seed, threads=threads, promote=promote, progress=progress
+            self,
+            self.system(system),
+            source=source,
+            seed=seed,
+            threads=threads,
+            promote=promote,
+            progress=progress or _untold,
         )
 
     def evaluate(self, system: str, *, release: str | None = None, progress: Any = None) -> list[Record]:
@@ -252,3 +258,7 @@ class Project:
         self.history.sync(self.log)
         found = self.history.decoded(name, self.log.ids)
         return found.select(columns) if columns else found
+
+
+def _untold(what: str, done: float, total: float | None) -> None:
+    """Progress that nobody watches."""

@@ -104,11 +104,13 @@ class Driver:
         self.seen = np.zeros((len(self.world.people), len(self.world.videos)), bool)
 
     def remember(self, name: str, events: pl.DataFrame) -> None:
-        """Takes note of a frame of the initial log (columns `user`, `video`, `at`): impressions and watches count."""
+        """Takes note of a frame of the initial log: who was shown what, and what was watched."""
+        if name not in ("impression", "watch"):
+            return
         rows = np.array([self.world.video_rows[v] for v in events["video"]], dtype=np.int64)
         if name == "impression":
             self.seen[[self.world.person_rows[p] for p in events["user"]], rows] = True
-        if name == "watch":
+        else:
             weight = 0.5 ** ((self.world.until - events["at"].to_numpy()) / _HALF_LIFE_US)
             self.watches += np.bincount(rows, weight, len(self.watches))
 

@@ -73,7 +73,8 @@ features = [
 
 # 4. Model: two ladders, one evaluator -------------------------------------------------------------
 retrieval = w.Ladder(L0=w.Popularity(half_life=days(2)), L1=w.TwoTower(), L2=w.SequenceTower())
-ranking = w.Ladder(L0=w.Formula("video_click_rate_ever"), L1=(w.GradientBoosting(), w.DCN()), L2=w.MultiTask())
+trees, net = w.GradientBoosting(), w.MultiTask()
+ranking = w.Ladder(L0=w.Formula("video_click_rate_ever"), L1=(trees, w.DCN()), L2=(w.Blend((net, trees)), net))
 
 # 5. Serve -----------------------------------------------------------------------------------------
 pipeline = w.Pipeline(

@@ -1,6 +1,6 @@
 """Fits every model of a system's two ladders, and calibrates the rankers on the part that tuned them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from winnow.core.system import Ladder, System
 from winnow.models.base import Ranker, Retriever, Run, load_scorer
+from winnow.models.blend import Blend, part_name
 from winnow.models.calibration import Calibration
 from winnow.models.examples import Examples
 from winnow.training.dataset import Dataset
-from winnow.training.job import Job
+from winnow.training.job import Job, copy_files
 
 Progress = Callable[[str, float, float | None], None]
 Runs = Callable[[Path], Run]
@@ -51,8 +52,10 @@ def fit_ladders(system: System, data: Dataset, job: Job, *, seed: int, threads: 
 
     for _, name, model in names(system.retrieval):
         job.step(f"retrieval/{name}", partial(_retriever, system, data, model, run=run))
-    for _, name, model in names(system.ranking):
-        job.step(f"ranking/{name}", partial(_ranker, system, data, model, run=run))
+    rankers = sorted(names(system.ranking), key=lambda named: isinstance(named[2], Blend))  # blends after their members
+    for _, name, model in rankers:
+        fitted = {m: job.folder / "ranking" / n for _, n, m in rankers if not isinstance(m, Blend)}
+        job.step(f"ranking/{name}", partial(_ranker, system, data, model, run=run, fitted=fitted))
 
 
 def _retriever(system: System, data: Dataset, model: Retriever, folder: Path, *, run: Runs) -> None:
@@ -60,7 +63,12 @@ def _retriever(system: System, data: Dataset, model: Retriever, folder: Path, *,
     model.fit(train, valid, data.catalogue, run(folder))
 
 
-def _ranker(system: System, data: Dataset, model: Ranker, folder: Path, *, run: Runs) -> None:
+def _ranker(
+    system: System, data: Dataset, model: Ranker, folder: Path, *, run: Runs, fitted: Mapping[Ranker, Path]
+) -> None:
+    for place, member in enumerate(model.members if isinstance(model, Blend) else ()):
+        if member in fitted and not (part := folder / part_name(place, member)).exists():
+            copy_files(fitted[member], part)  # fitted in this ladder: same rows, same seed, same bytes
     model.fit(data.train, data.valid, run(folder))
     if system.ranking.calibrate is None:
         return

@@ -3,6 +3,7 @@
 import copy
 import functools
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from world import auc, world
 from winnow.core.errors import InputError
 from winnow.features.batch import Recent
 from winnow.models.base import Ranker, Run, load_scorer
+from winnow.models.blend import Blend
 from winnow.models.boosting import GradientBoosting
 from winnow.models.dcn import DCN
 from winnow.models.formula import Formula
@@ -103,22 +105,17 @@ class RankerContract:
         assert np.array_equal(scorer.score(far), scorer.score(TEST.features))
 
     def test_a_damaged_or_missing_file_is_named(self, folder, tmp_path):
-        names = [p.name for p in folder.iterdir() if p.is_file()]
         for name in ["meta.json", *json.loads((folder / "meta.json").read_text())["files"]]:
             for torn in (b"", b"{nonsense", None):
                 copied = tmp_path / f"{name}-{torn!r}".replace("/", "")
-                copied.mkdir()
-                for other in names:
-                    (copied / other).write_bytes((folder / other).read_bytes())
+                shutil.copytree(folder, copied)
                 (copied / name).unlink() if torn is None else (copied / name).write_bytes(torn)
                 with pytest.raises(InputError, match=name) as error:
                     load_scorer(copied)
                 assert error.value.code == "model-corrupt"
 
     def test_one_flipped_bit_is_noticed(self, folder, tmp_path):
-        for path in folder.iterdir():
-            if path.is_file():
-                (tmp_path / path.name).write_bytes(path.read_bytes())
+        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
         name = next(iter(json.loads((folder / "meta.json").read_text())["files"]), None)
         if name is None:
             pytest.skip("it has no file but meta.json")
@@ -153,6 +150,11 @@ class TestFormula(RankerContract):
 
 class TestGradientBoosting(RankerContract):
     model = GradientBoosting(epochs=200, learning_rate=0.1, least=10)
+    auc = 0.76
+
+
+class TestBlend(RankerContract):
+    model = Blend((GradientBoosting(epochs=60, learning_rate=0.1, least=10), DCN(epochs=2, batch_size=128)))
     auc = 0.76
 
 

@@ -87,6 +87,15 @@ def logged(folder):
     return counts
 
 
+def running(service, victim, count):
+    """The processes of a kind, once there are as many as there must be."""
+    until = time.monotonic() + 30
+    while len(found := service.children(victim)) != count:
+        assert time.monotonic() < until, service.log()
+        time.sleep(0.05)
+    return found
+
+
 @pytest.mark.parametrize(
     ("victim", "times"),
     [("worker", 4), ("ingester", 4), *(pytest.param(v, 30, marks=pytest.mark.heavy) for v in ("worker", "ingester"))],
@@ -96,11 +105,9 @@ def test_a_killed_process_loses_nothing_and_comes_back(folder, victim, times):
         load = Load(service, victim)
         for _ in range(times):
             time.sleep(random.uniform(0.2, 1.2))
-            before = service.children(victim)
-            os.kill(random.choice(before), signal.SIGKILL)
-            until = time.monotonic() + 20
-            while len(service.children(victim)) != len(before) or service.children(victim) == before:
-                assert time.monotonic() < until, service.log()
+            killed = random.choice(running(service, victim, {"worker": 2, "ingester": 1}[victim]))
+            os.kill(killed, signal.SIGKILL)
+            while killed in running(service, victim, {"worker": 2, "ingester": 1}[victim]):
                 time.sleep(0.05)
         time.sleep(1)
         load.stop()

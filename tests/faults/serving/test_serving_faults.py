@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from benchmarks import shop
 
-from winnow.core.errors import Problem, Unavailable
+from winnow.core.errors import Conflict, Problem, Unavailable
+from winnow.features.declare import Since
 from winnow.features.live import LiveReader
 from winnow.serving import filters, policy, slate, sources
 from winnow.serving.desk import Desk
@@ -222,20 +223,15 @@ def test_without_a_release_the_error_names_the_command(project, gatherer):
     assert "winnow train another" in told.value.problems[0].fix
 
 
-def test_a_release_with_other_features_is_refused(project, gatherer, open_desk):
+def test_a_release_is_not_served_before_its_live_state_is_built(project, gatherer):
     system = project.system(NAME)
-    system = replace(system, features=system.features[:-2])
-    live = LiveReader(project.folder / LIVE)
-    desk = Desk(
-        system,
-        Renewal(system, registry=project.registry, live=live, ids=project.log.ids),
-        project.log.ids,
-        gatherer=gatherer,
-    )
-    desk.refresh()
-    with pytest.raises(Unavailable) as told:
-        ranked(desk)
-    assert told.value.code == "plan-differs"
+    feature = Since(project.events["like"], by=project.tables["user"])
+    release = project.registry.open(NAME)
+    ahead = replace(system, features=[*system.features, feature])
+    renewal = Renewal(ahead, registry=project.registry, live=LiveReader(project.folder / LIVE), ids=project.log.ids)
+    renewal._demand_live(release.system())
+    with pytest.raises(Conflict, match="live-not-ready"):
+        renewal._demand_live(ahead)
 
 
 class BrokenLog:

@@ -1,6 +1,7 @@
 """A small fixed schema, a plan that uses every kind of live table, and seeded logs of it as chunks."""
 
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def _parts(random: Any, rows: int, now: int, *, tables: bool) -> Iterator[tuple[
 
 def batches(log: list[Chunk]) -> list[list[Chunk]]:
     """The log's appends."""
-    return [[c for c in log if c.until == until] for until in sorted({c.until for c in log})]
+    return [list(append) for _, append in groupby(log, key=lambda c: c.until)]
 
 
 def writer(folder: Path | str, log: list[Chunk], kind: type[LiveWriter] = LiveWriter, **options: Any) -> LiveWriter:

@@ -54,7 +54,8 @@ def test_walk_finds_declarations_in_mappings_sequences_and_dataclasses():
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("coment", "did you mean `comment`?"), ("zebra", "known: comment, like"), ("like", "did you mean `like`?")]
+    ("name", "hint"),
+    [("coment", "did you mean `comment`?"), ("zebra", "known: comment, like"), ("like", "did you mean `like`?")],
 )
 def test_hints(name, hint):
     assert did_you_mean(name, ["like", "comment"]) == hint

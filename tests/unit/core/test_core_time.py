@@ -32,7 +32,8 @@ def test_durations_are_exact():
 
 
 @pytest.mark.parametrize(
-    ("duration", "name"), [(hours(24), "1d"), (hours(36), "36h"), (minutes(5), "5m"), (ms(20), "20ms"), (FOREVER, "ever")]
+    ("duration", "name"),
+    [(hours(24), "1d"), (hours(36), "36h"), (minutes(5), "5m"), (ms(20), "20ms"), (FOREVER, "ever")],
 )
 def test_short_names(duration, name):
     assert short(duration) == name

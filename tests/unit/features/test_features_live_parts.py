@@ -57,13 +57,13 @@ def test_a_header_is_sound_only_whole_and_of_this_boot(tmp_path: Path) -> None:
 
 def test_pairs_keep_their_slots(tmp_path: Path) -> None:
     random, seen = np.random.default_rng(0), {}
-    index = PairIndex(tmp_path / "p", 3000)
+    index = PairIndex(tmp_path / "p", 4000)
     for _ in range(20):
         first, second = random.integers(0, 60, 500), random.integers(0, 60, 500)
         for a, b, slot in zip(first, second, index.claim(first, second), strict=True):
             assert seen.setdefault((a, b), slot) == slot
     assert sorted(seen.values()) == list(range(len(seen))) == list(range(index.used))
-    again = PairIndex(tmp_path / "p", 3000)
+    again = PairIndex(tmp_path / "p", 4000)
     asked = ints(*(a for a, _ in seen)), ints(*(b for _, b in seen))
     np.testing.assert_array_equal(again.find(*asked), list(seen.values()))
     assert again.find(ints(-1, 0, 99), ints(0, -1, 99)).tolist() == [-1] * 3

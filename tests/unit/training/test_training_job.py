@@ -7,7 +7,7 @@ def test_a_finished_step_is_not_done_again(tmp_path):
     done = []
     with opened(tmp_path / "jobs", {"seed": 1}, now=5) as job:
         for _ in range(2):
-            job.step("a/b", lambda folder: done.append(folder))
+            job.step("a/b", done.append)
     assert len(done) == 1
 
 

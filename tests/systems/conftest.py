@@ -1,0 +1,8 @@
+"""A trained shop for the tests of this folder."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.fixtures import folder, project, template  # noqa: F401
