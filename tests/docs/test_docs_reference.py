@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from starlette.routing import Route
 
 from winnow.cli.app import app as cli
 from winnow.console import app as console
@@ -118,13 +119,19 @@ def application(tmp_path_factory):
     return console.create(Project.init(tmp_path_factory.mktemp("docs") / "shop"))
 
 
+def every_route(router):
+    """The routes of an application, those of the routers in it included."""
+    for route in router.routes:
+        if isinstance(route, Route):
+            yield route
+        elif inner := getattr(route, "original_router", None):
+            yield from every_route(inner)
+
+
 def served(application):
     """Method and path of every route, from the routes themselves and from the description that clients get."""
-    from starlette.routing import Route
-
-    for route in application.routes:
-        if isinstance(route, Route):
-            yield from ((method, route.path) for method in (route.methods or ()) if method != "HEAD")
+    for route in every_route(application):
+        yield from ((method, route.path) for method in (route.methods or ()) if method != "HEAD")
     for path, methods in application.openapi()["paths"].items():
         yield from ((method.upper(), path) for method in methods)
 

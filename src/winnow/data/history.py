@@ -157,7 +157,9 @@ class History:
         # A null here is a column that a change did not set (a cleared one has the missing value of its kind), so
         # carrying values forward in the order of becoming known gives every version in full.
         frame = frame.sort("row", "known_at", "seq")
-        frame = frame.with_columns(pl.col(column).forward_fill().over("row") for column in kinds)
+        # A deletion clears every column: what comes after it begins a new life of the row.
+        frame = frame.with_columns(_life=pl.col("deleted").cum_sum().over("row"))
+        frame = frame.with_columns(pl.col(column).forward_fill().over("row", "_life") for column in kinds).drop("_life")
         return frame.with_columns(_filled(kinds, text=""))
 
     def _path(self, kind: ChunkKind, name: str) -> Path:

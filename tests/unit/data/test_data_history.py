@@ -126,3 +126,15 @@ def test_a_table_without_columns(tmp_path, shop):
     history = History(tmp_path / "other", {"plain": Table("plain", key="id")}, {})
     assert history.table_at("plain").columns == ["row", "seq", "at", "known_at", "deleted"]
     np.testing.assert_array_equal(history.rows("plain").collect()["row"].to_numpy(), [])
+
+
+def test_a_row_put_again_after_its_deletion_begins_anew(shop):
+    def put(**columns):
+        shop.intake.rows("video", [{"video_id": "v1", **columns}])
+
+    put(author="a1", duration_s=9.0)
+    put(deleted=True)
+    put(duration_s=5.0)
+    shop.history.sync(shop.log)
+    assert shop.history.rows("video").collect()["author"].to_list() == [0, -1, -1]
+    assert shop.history.table_at("video")["duration_s"].to_list() == [5.0]
