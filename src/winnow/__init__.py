@@ -30,8 +30,8 @@ _PLACES = {
     "project": "Project",
 }
 _NAMES = {name: (place, name) for place, names in _PLACES.items() for name in names.split()}
-_FEATURES = "column position age hour weekday count sum mean rate since last"
-_NAMES |= {name: ("features.declare", name.title()) for name in _FEATURES.split()}
+_FEATURES = {"features.declare": "column position age hour weekday", "features.past": "count sum mean rate since last"}
+_NAMES |= {name: (place, name.title()) for place, names in _FEATURES.items() for name in names.split()}
 _MODULES = {
     "filters": "serving.filters",
     "labels": "data.declare",

@@ -10,16 +10,18 @@ A page that is run from beginning to end is made of blocks:
 
 import doctest
 import importlib
-import os
 import pkgutil
 import re
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import winnow
+from winnow.cli import printing
+from winnow.cli.app import app
+from winnow.core.errors import WinnowError
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -68,7 +70,7 @@ def test_python_blocks_of_a_page_run(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", WHOLE)
-def test_a_page_runs_from_beginning_to_end(page, tmp_path, monkeypatch):
+def test_a_page_runs_from_beginning_to_end(page, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     for kind, title, text in blocks(page):
@@ -101,14 +103,23 @@ def commands(text):
         yield command, expected
 
 
-def run(command):
-    assert command.startswith("winnow ")
-    result = subprocess.run(
-        [sys.executable, "-m", "winnow.cli", *re.findall(r"[^\s\"]+", command)[1:]],
-        capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "COLUMNS": "200"},
-    )  # fmt: skip
-    assert "Traceback" not in result.stderr, result.stderr
-    return result.stdout + result.stderr
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a command as the entry point does, in this process: starting one for each would take most of the time."""
+    monkeypatch.setattr(printing, "out", Console(width=120))
+    monkeypatch.setattr(printing, "err", Console(width=200, stderr=True))
+
+    def run(command):
+        assert command.startswith("winnow ")
+        try:
+            app(shlex.split(command)[1:])
+        except SystemExit:
+            pass  # the pages show what is printed, not how a command ends
+        except WinnowError as error:
+            printing.print_problems(error)
+        return "".join(capsys.readouterr())
+
+    return run
 
 
 def compare(printed, expected):

@@ -95,7 +95,11 @@ def test_every_setting_is_documented(section, name, default):
 
 def feature_classes():
     """Those that a system file can use: bases have no names of their own."""
-    return [name for name, kind in Feature.known().items() if "names" in vars(kind) and kind.__module__.startswith("winnow.")]
+    return [
+        name
+        for name, kind in Feature.known().items()
+        if "names" in vars(kind) and kind.__module__.startswith("winnow.")
+    ]
 
 
 @pytest.mark.parametrize("name", feature_classes())

@@ -71,10 +71,12 @@ def told(*what) -> None:
 
 
 def edit(file, ladders: str) -> None:
-    """Changes a system file as its team would: a short label window, and other ladders if any are given."""
+    """Changes a system file as its team would: a short label window, patience with a busy machine, other ladders."""
     source = file.read_text()
-    wanted = source.replace("within=hours(1)", f"within=w.seconds({WINDOW_S})")
-    assert wanted != source
+    wanted = source
+    for old, new in {"within=hours(1)": f"within=w.seconds({WINDOW_S})", "p99=ms(200)": "p99=ms(5_000)"}.items():
+        assert old in source
+        wanted = wanted.replace(old, new)
     if ladders:
         wanted, times = re.subn(r"^retrieval = .*?\n\n", f"{ladders}\n", wanted, flags=re.DOTALL | re.MULTILINE)
         assert times == 1
@@ -102,7 +104,7 @@ def test_three_rounds_of_the_loop_beat_popularity(tmp_path, scale):
     world = World.make(size, until=now_us() - 10_000_000, seed=11)
     project, log = project_with_log(tmp_path / "shop", world, ladders)
     project.train(SYSTEM, seed=1, promote=True, progress=told)
-    rounds, releases = [], set()
+    rounds, releases = [], 1
     with serving(project.folder, tmp_path / "serve.log") as url:
         driver = Driver(world, url)
         for name, frame in log:
@@ -112,16 +114,16 @@ def test_three_rounds_of_the_loop_beat_popularity(tmp_path, scale):
             driver.put_up(size.later // 6)
             time.sleep(WINDOW_S + 1)  # until the labels of this round are final
             outcome = project.train(SYSTEM, seed=number, promote=True, progress=told)
-            print(outcome.verdict)
-            releases.add(project.registry.pointers(SYSTEM).champion)
+            releases += outcome.verdict.promoted
         rounds.append(driver.round(4, visits))
     print(*rounds, sep="\n")
-    last = rounds[-1]
+    first, last = rounds[0], rounds[-1]
+    assert releases == 4  # the first, and three that the gate let pass
     assert last.low > 1.25 * last.popular
-    assert last.value < last.oracle
-    assert last.value >= rounds[0].low
+    assert all(r.popular < r.value < r.oracle for r in rounds)
+    assert last.reached > 1.2 * first.reached  # what is left to show gets worse, so shares are compared
+    assert not any(r.degraded for r in rounds)
     assert all(r.impressions == visits * driver.shown for r in rounds)
-    assert sum(r.clicks for r in rounds[1:]) > sum(r.impressions for r in rounds[1:]) * 0.1
     posted = sum(r.events for r in rounds)
     known = sum(len(project.frame(name)) for name in project.events)
     assert known >= posted + size.impressions * 0.95  # nothing that people did is missing from the log

@@ -35,6 +35,7 @@ class Visit:
         clicks: number of clicks.
         watched: rows of the videos that were watched, int64 [c].
         events: how many events were posted.
+        degraded: whether a part of the service could not do its work for this list.
     """
 
     person: int
@@ -43,6 +44,7 @@ class Visit:
     clicks: int
     watched: Rows
     events: int
+    degraded: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Round:
 
     Args:
         visits, impressions, clicks, events: counts.
+        degraded: visits for which a part of the service could not do its work.
         value: true expected value of an impression on what the service showed, places weighted by examination.
         low, high: 95 % interval of the mean over visits.
         oracle, popular, chance: the same for the best lists there are, the most watched videos, and chance, for the
@@ -61,12 +64,18 @@ class Round:
     impressions: int
     clicks: int
     events: int
+    degraded: int
     value: float
     low: float
     high: float
     oracle: float
     popular: float
     chance: float
+
+    @property
+    def reached(self) -> float:
+        """What share of the best that could be reached was reached."""
+        return self.value / self.oracle
 
     @property
     def click_rate(self) -> float:
@@ -210,7 +219,8 @@ class Driver:
                 row = shared[i] | {"type": name, "event_id": f"{key}-{i}-{name}", "at": at + len(videos) + i}
                 events.append(row | _amounts(name, outcome.seconds[i], outcome.long[i]))
         watched = videos[outcome.click]
-        return Visit(person, at, videos, len(watched), watched, len(events)), events
+        late = bool(reply.get("degraded"))
+        return Visit(person, at, videos, len(watched), watched, len(events), late), events
 
 
 def _rows_of(world: World, reply: dict[str, Any]) -> Rows:
@@ -252,6 +262,6 @@ def measure(world: World, visits: Sequence[Visit], watches: Floats, *, seen: Fla
     value = float(worth.mean())
     return Round(
         visits=len(visits), impressions=int((lists >= 0).sum()), clicks=sum(v.clicks for v in visits),
-        events=sum(v.events for v in visits), value=value, low=value - error, high=value + error,
+        events=sum(v.events for v in visits), degraded=sum(v.degraded for v in visits), value=value, low=value - error, high=value + error,
         **{name: float(world.list_value(people, best, at).mean()) for name, best in references.items()},
     )  # fmt: skip

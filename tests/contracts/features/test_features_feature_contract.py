@@ -12,6 +12,7 @@ from winnow.core.declare import Declared, canonical, plain
 from winnow.core.errors import InputError
 from winnow.core.time import days, hours
 from winnow.features import declare as d
+from winnow.features import past
 from winnow.features.batch import Recent
 from winnow.features.leaks import leaks
 from winnow.features.plan import Plan
@@ -112,35 +113,35 @@ class TestWeekday(FeatureContract):
 
 
 class TestCount(FeatureContract):
-    feature = d.Count(watch, (watch.seconds >= 18,), by=(user, video.author), window=[hours(1), days(7)])
+    feature = past.Count(watch, (watch.seconds >= 18,), by=(user, video.author), window=[hours(1), days(7)])
     names = ("user_x_video_author_watch_seconds_ge_18_count_1h", "user_x_video_author_watch_seconds_ge_18_count_7d")
 
 
 class TestSum(FeatureContract):
-    feature = d.Sum(watch.seconds, by=video, window=days(1))
+    feature = past.Sum(watch.seconds, by=video, window=days(1))
     names = ("video_watch_seconds_sum_1d",)
 
 
 class TestMean(FeatureContract):
-    feature = d.Mean(watch.seconds, by=video.tags, prior=(20.0, 5.0))
+    feature = past.Mean(watch.seconds, by=video.tags, prior=(20.0, 5.0))
     names = ("video_tags_watch_seconds_mean_ever",)
     empty = 20.0
 
 
 class TestRate(FeatureContract):
-    feature = d.Rate(watch, over=seen, by=video, window=days(1), prior=(1.0, 4.0))
+    feature = past.Rate(watch, over=seen, by=video, window=days(1), prior=(1.0, 4.0))
     names = ("video_watch_rate_1d",)
     empty = 0.25
 
 
 class TestSince(FeatureContract):
-    feature = d.Since(watch, by=(user, video))
+    feature = past.Since(watch, by=(user, video))
     names = ("user_x_video_watch_since_d",)
     empty = -1.0
 
 
 class TestLast(FeatureContract):
-    feature = d.Last(watch.video, by=user, k=4, columns=(video.author, video.tags))
+    feature = past.Last(watch.video, by=user, k=4, columns=(video.author, video.tags))
     names = ("user_watch_video_last4",)
 
     def test_attributes_come_along(self) -> None:

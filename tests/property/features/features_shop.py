@@ -13,8 +13,9 @@ from winnow.data.declare import Labels
 from winnow.data.declare import any as any_of
 from winnow.data.schema import Events, Table, categories, category, flag, number, time
 from winnow.features.batch import FeatureBatch
-from winnow.features.declare import Age, Column, Count, Last, Mean, Rate, Since, Sum
+from winnow.features.declare import Age, Column
 from winnow.features.live import Caps, LiveReader, LiveWriter
+from winnow.features.past import Count, Last, Mean, Rate, Since, Sum
 from winnow.features.plan import Plan
 from winnow.features.view import Moments
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from winnow.core.time import FOREVER, MICROS, hours, minutes
 from winnow.data.schema import Events, Path, Table, categories, category, flag, number, ref, time
 from winnow.features import declare as d
+from winnow.features import past
 from winnow.features.plan import Plan
 from winnow.features.state import SET_WIDTH
 from winnow.features.view import Moments
@@ -84,14 +85,14 @@ def features(draw: Any, tables: list[Table], events: list[Events]) -> d.Feature:
     return draw(st.sampled_from([
         d.Column(of=draw(st.sampled_from(plain))), d.Column(of=view.place), d.Column(of=view.seconds),
         d.Hour(), d.Weekday(), d.Age(of=tables[0].born),
-        d.Count(view, tests, by=by, window=window),
-        d.Count(click, by=by, window=(window, FOREVER)),
-        d.Sum(events_.seconds, by=by, window=window),
-        d.Mean(events_.seconds, by=by, window=window, prior=(3.0, 2.0)),
-        d.Rate(view, tests, over=click, by=by, window=window, prior=(1.0, 7.0)),
-        d.Since(events_, by=by),
-        d.Last(view.person, tests, by=draw(st.sampled_from(single)), k=draw(st.integers(1, 4)), columns=columns),
-        d.Last(view.place, by=draw(st.sampled_from(single)), k=2),
+        past.Count(view, tests, by=by, window=window),
+        past.Count(click, by=by, window=(window, FOREVER)),
+        past.Sum(events_.seconds, by=by, window=window),
+        past.Mean(events_.seconds, by=by, window=window, prior=(3.0, 2.0)),
+        past.Rate(view, tests, over=click, by=by, window=window, prior=(1.0, 7.0)),
+        past.Since(events_, by=by),
+        past.Last(view.person, tests, by=draw(st.sampled_from(single)), k=draw(st.integers(1, 4)), columns=columns),
+        past.Last(view.place, by=draw(st.sampled_from(single)), k=2),
     ]))  # fmt: skip
 
 

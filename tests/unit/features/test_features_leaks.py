@@ -11,6 +11,7 @@ from winnow.data.declare import any as any_of
 from winnow.data.declare import sum as sum_of
 from winnow.data.schema import Table, category, number
 from winnow.features import declare as d
+from winnow.features import past
 from winnow.features.leaks import leaks
 
 shop = Table("shop", key="shop_id", columns={"town": category, "size": number})
@@ -33,16 +34,16 @@ def test_a_sound_system_has_none() -> None:
     [
         (d.Column(of=watch.seconds), "field-not-in-request"),
         (d.Column(of=shop.town), "missing-role"),
-        (d.Count(watch, by=shop), "missing-role"),
-        (d.Count(follow, by=video), "missing-role"),
-        (d.Count(watch, by=video.price), "not-a-key"),
-        (d.Count(watch, by=(video.tags, video.tags)), "two-sets"),
-        (d.Count(watch, (seen.position >= 1,), by=user), "unknown-field"),
-        (d.Last(watch.seconds, by=user), "cannot-keep-last"),
-        (d.Last(watch.video, by=video.tags), "last-by-set"),
-        (d.Last(watch.video, by=user, k=0), "bad-k"),
-        (d.Sum(watch.video, by=user), "not-a-number"),
-        (d.Count(watch, by=user, window=seconds(100_001)), "uneven-window"),
+        (past.Count(watch, by=shop), "missing-role"),
+        (past.Count(follow, by=video), "missing-role"),
+        (past.Count(watch, by=video.price), "not-a-key"),
+        (past.Count(watch, by=(video.tags, video.tags)), "two-sets"),
+        (past.Count(watch, (seen.position >= 1,), by=user), "unknown-field"),
+        (past.Last(watch.seconds, by=user), "cannot-keep-last"),
+        (past.Last(watch.video, by=video.tags), "last-by-set"),
+        (past.Last(watch.video, by=user, k=0), "bad-k"),
+        (past.Sum(watch.video, by=user), "not-a-number"),
+        (past.Count(watch, by=user, window=seconds(100_001)), "uneven-window"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -52,14 +53,14 @@ def test_each_mistake_has_its_code(feature: d.Feature, code: str) -> None:
 
 @pytest.mark.parametrize("window", [minutes(1), minutes(90), hours(25), days(90), days(365), FOREVER])
 def test_usual_windows_pass(window: Any) -> None:
-    assert codes(d.Count(watch, by=user, window=window)) == []
+    assert codes(past.Count(watch, by=user, window=window)) == []
 
 
 def test_a_feature_that_reads_its_own_label() -> None:
     assert codes(d.Column(of=seen.clicked)) == []
     assert codes(d.Column(of=seen.clicked), of=wide) == ["reads-own-label"]
     assert codes(d.Column(of=watch.seconds), of=wide) == ["reads-own-label"]
-    assert codes(d.Count(watch, by=user), of=wide) == []  # from strictly before: allowed
+    assert codes(past.Count(watch, by=user), of=wide) == []  # from strictly before: allowed
 
 
 def test_position_is_no_input() -> None:
@@ -76,4 +77,4 @@ def test_problems_say_what_where_and_how() -> None:
 
 
 def test_click_counts_are_features() -> None:
-    assert codes(d.Rate(click, over=seen, by=video)) == []
+    assert codes(past.Rate(click, over=seen, by=video)) == []
