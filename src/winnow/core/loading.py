@@ -14,7 +14,7 @@ def load(path: Path) -> System:
     Raises:
         DeclarationError: the file cannot be run (with file and line) or declares no system.
     """
-    spec = importlib.util.spec_from_file_location(f"winnow_systems_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"winnow_systems_{path.stem}", path.resolve())
     if spec is None or spec.loader is None:
         raise DeclarationError(Problem("not-a-system-file", f"cannot read {path.name}", fix="give a .py file"))
     module = importlib.util.module_from_spec(spec)
@@ -31,7 +31,7 @@ def load(path: Path) -> System:
 
 def _problem(error: Exception, path: Path) -> Problem:
     """Where in the file an exception arose."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.resolve()]
     line = error.lineno if isinstance(error, SyntaxError) else (lines[-1] if lines else 0)
     if isinstance(error, WinnowError):
         first = error.problems[0]

@@ -54,7 +54,7 @@ def parse_time(value: str | int | float | datetime) -> int:
 
     Text and datetimes without an offset are read as UTC.
 
-    >>> parse_time("1970-01-02") == parse_time(86_400_000_000) == 86_400_000_000
+    >>> parse_time("2022-04-29T16:00:00") == parse_time(1_651_248_000) == parse_time(1_651_248_000_000)
     True
     """
     if isinstance(value, str):

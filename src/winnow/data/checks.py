@@ -11,7 +11,7 @@ from winnow.core.errors import Problem, did_you_mean
 from winnow.core.time import MICROS
 from winnow.data.chunk import NO_TIME
 from winnow.data.columns import LONGEST_ID, Mask, Parsed, Raw, parse
-from winnow.data.schema import Kind, Storage
+from winnow.data.schema import LARGEST, Kind, Storage
 from winnow.data.spec import Spec
 
 SKEW_US = 300 * MICROS  # how far ahead of ours a client's clock may run
@@ -122,12 +122,18 @@ def _absent(spec: Spec, name: str, column: Parsed, broken: Mask) -> Iterator[Fau
 
 
 def _out_of_range(name: str, column: Parsed, kind: Kind) -> Iterator[Fault]:
-    if kind.at_least is not None and (rows := column.values < kind.at_least).any():
-        reason = f"is below {kind.at_least:g}, the smallest value declared"
+    least = -LARGEST if kind.at_least is None else kind.at_least
+    most = LARGEST if kind.at_most is None else kind.at_most
+    if (rows := column.values < least).any():
+        reason = f"is below {least:g}, the smallest value {_word(kind.at_least)}"
         yield Fault(name, "below-minimum", rows, reason, "correct the value at its source")
-    if kind.at_most is not None and (rows := column.values > kind.at_most).any():
-        reason = f"is above {kind.at_most:g}, the largest value declared"
+    if (rows := column.values > most).any():
+        reason = f"is above {most:g}, the largest value {_word(kind.at_most)}"
         yield Fault(name, "above-maximum", rows, reason, "correct the value at its source")
+
+
+def _word(limit: float | None) -> str:
+    return "that sums can hold" if limit is None else "declared"
 
 
 def _too_late(name: str, rows: Mask) -> list[Fault]:

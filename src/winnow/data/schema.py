@@ -15,6 +15,7 @@ from winnow.core.declare import Declared
 from winnow.core.errors import NotFound, Problem, did_you_mean, unknown
 
 Storage = Literal["number", "category", "categories", "text", "time", "flag", "ref"]
+LARGEST = 1e9  # numbers beyond it are refused: sums are kept in whole millionths, as int64
 RESERVED = frozenset({
     "at", "changed_at", "columns", "deleted", "event_id", "fields", "key", "known_at", "name", "recommendation_id",
     "refs", "row", "seq", "type", "where",
@@ -225,7 +226,7 @@ class Condition:
     value: float
 
     def to_data(self) -> str:
-        return f"{self.field} {self.op} {self.value:g}"
+        return f"{self.field} {self.op} {self.value!r}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.data.schema import Condition, Events, Kind, Path, Table
+from winnow.data.schema import LARGEST, Condition, Events, Kind, Path, Table
 from winnow.features.aggregate import FIXED_POINT
 from winnow.features.batch import Ints
 from winnow.features.state import NEVER, SET_WIDTH
@@ -14,7 +14,6 @@ from winnow.features.state import NEVER, SET_WIDTH
 Columns = Mapping[str, NDArray[Any]]
 Lookup = Callable[[Table, str, Ints], NDArray[Any]]  # a table's column for the rows that each event refers to
 
-LARGEST = 1e9  # intake refuses larger numbers; here they would be cut, in history and live alike
 
 _TESTS: dict[str, Callable[[Any, float], Any]] = {
     ">=": np.greater_equal, "<=": np.less_equal, ">": np.greater, "<": np.less, "==": np.equal,

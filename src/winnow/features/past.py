@@ -249,4 +249,4 @@ def as_tests(conditions: Conditions) -> tuple[Condition, ...]:
 def _what(events: Events, conditions: Conditions) -> str:
     """Events in a feature's name: `watch`, `watch_long_eq_1`."""
     words = {">=": "ge", "<=": "le", ">": "gt", "<": "lt", "==": "eq"}
-    return "_".join([events.name, *(f"{c.field}_{words[c.op]}_{c.value:g}" for c in as_tests(conditions))])
+    return "_".join([events.name, *(f"{c.field}_{words[c.op]}_{c.value:.12g}" for c in as_tests(conditions))])

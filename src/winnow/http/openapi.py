@@ -47,7 +47,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schema.setdefault("components", {}).setdefault("schemas", {}).update(components)
         schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"key": []}]
-        schema["paths"] |= _hot()
+        for path, operations in _hot().items():
+            schema["paths"].setdefault(path, {}).update(operations)
         app.openapi_schema = schema
     return app.openapi_schema
 

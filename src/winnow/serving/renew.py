@@ -65,6 +65,7 @@ class Renewal:
 
     def _bundle(self, release: str, now: Bundle | None) -> Bundle | None:
         if now is not None and now.release == release:
+            self.trouble = None
             return now
         try:
             bundle = load(self._registry.open(self._system.name, release), self._system)

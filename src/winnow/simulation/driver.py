@@ -261,7 +261,13 @@ def measure(world: World, visits: Sequence[Visit], watches: Floats, *, seen: Fla
     }
     value = float(worth.mean())
     return Round(
-        visits=len(visits), impressions=int((lists >= 0).sum()), clicks=sum(v.clicks for v in visits),
-        events=sum(v.events for v in visits), degraded=sum(v.degraded for v in visits), value=value, low=value - error, high=value + error,
+        visits=len(visits),
+        impressions=int((lists >= 0).sum()),
+        clicks=sum(v.clicks for v in visits),
+        events=sum(v.events for v in visits),
+        degraded=sum(v.degraded for v in visits),
+        value=value,
+        low=value - error,
+        high=value + error,
         **{name: float(world.list_value(people, best, at).mean()) for name, best in references.items()},
-    )  # fmt: skip
+    )

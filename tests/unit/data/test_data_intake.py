@@ -259,3 +259,9 @@ def test_a_row_without_key_or_with_wrong_values(shop):
     assert (receipt.accepted, receipt.quarantined) == (1, 3)
     assert {p.code for p in receipt.problems} == {"missing-key", "wrong-type", "not-an-object"}
     assert shop.log.ids.all("video.tags") == ["1", "x"]
+
+
+def test_a_number_that_sums_cannot_hold_is_refused(shop, watch_row):
+    receipt = shop.intake.events([watch_row("a", seconds=1e12), watch_row("b", seconds=5)])
+    assert (receipt.accepted, receipt.quarantined) == (1, 1)
+    assert receipt.problems[0].code == "above-maximum"

@@ -159,6 +159,10 @@ class Tables:
             case _:
                 return ColumnTable(path, cap, Kind(entry["storage"]))
 
+    def reload(self) -> None:
+        """Sees the tables that the writer has added since."""
+        self._load()
+
     def _load(self) -> None:
         path = self.folder / _LAYOUT
         if path.exists():

@@ -85,7 +85,9 @@ class LiveReader:
 
     def stats(self) -> dict[str, Any]:
         """Position, memory (bytes really used), and per table its cap and how many keys it has refused."""
-        return stats(self._current())
+        tables = self._current()
+        tables.reload()
+        return stats(tables)
 
     def consistently(self, compute: Callable[[LiveState], T]) -> T:
         """What `compute` makes of one state: it is called again when a change was published meanwhile.
