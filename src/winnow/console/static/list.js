@@ -36,7 +36,7 @@ function score(head, most) {
   bar.style.inlineSize = `${Math.min(100, (100 * head.value) / (most || 1))}%`;
   const track = make("div", undefined, "bar");
   track.append(bar);
-  row.append(make("dt", head.label), make("dd", probability ? percent(head.value) : `${head.value.toFixed(1)} s`), track);
+  row.append(make("dt", head.label), make("dd", probability ? percent(head.value) : `${head.value.toFixed(head.value < 10 ? 1 : 0)} s`), track);
   return row;
 }
 

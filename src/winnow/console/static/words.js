@@ -52,7 +52,7 @@ export function told(row, key) {
   const said = [];
   if (row.activity) said.push(`${row.activity.replaceAll("_", " ")} activity`);
   if (row.register_days != null) said.push(`here for ${Math.round(row.register_days).toLocaleString(LOCALE)} days`);
-  if (row.follows) said.push(`follows ${row.follows.replace("-", "–")}`);
+  if (row.follows) said.push(`follows ${row.follows.replace("-", "\u2060–\u2060")}`);
   return capital(said.join(" · ")) || row[key];
 }
 
