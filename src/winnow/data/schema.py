@@ -33,7 +33,7 @@ class Kind:
         at_least: smallest allowed number.
         at_most: largest allowed number.
         table: the table that a `ref` points to.
-        privacy: `personal` data never leaves in replies or logs and goes when its person is deleted.
+        privacy: `personal` marks data about a person. It is part of the declaration; nothing acts on it yet.
     """
 
     storage: Storage

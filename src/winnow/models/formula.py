@@ -1,6 +1,8 @@
 """L0: a feature as the prediction, such as the as-of click rate."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +24,12 @@ class Formula(Ranker):
 
     feature: str
     heads: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        known = [n for f in system.features if f.type == "numeric" for n in f.names]
+        if self.feature not in known:
+            what, why = f"no numeric feature `{self.feature}`", "training would fail after everything before it"
+            yield Problem("unknown-feature", what, self.where, why, did_you_mean(self.feature, known))
 
     def fit(self, train: Examples, valid: Examples, run: Run) -> None:
         names = train.features.numeric_names

@@ -12,7 +12,7 @@ from winnow.core.errors import Conflict, DeclarationError, NotFound, Problem, un
 from winnow.core.loading import load
 from winnow.core.settings import Settings
 from winnow.core.system import System
-from winnow.core.time import now_us
+from winnow.core.time import iso, now_us
 from winnow.data.batch import Receipt
 from winnow.data.history import History
 from winnow.data.importers import Summary
@@ -214,7 +214,12 @@ class Project:
         """The releases of a system, newest first, with what they are used for."""
         pointers = self.registry.pointers(self.system(system).name)
         return [
-            {"release": r.id, "serves": r.id == pointers.champion, "created_at": r.created_at, **r.manifest.metrics}
+            {
+                "release": r.id,
+                "serves": r.id == pointers.champion,
+                "created_at": iso(r.created_at),
+                **r.manifest.metrics,
+            }
             for r in self.registry.releases(system)
         ]
 

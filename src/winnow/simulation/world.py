@@ -82,7 +82,7 @@ class World:
             NotFound: `no-world`.
         """
         if not path.exists():
-            fix = "`winnow import world FOLDER` makes a world and its log"
+            fix = "`winnow demo FOLDER --no-serve` makes one"
             raise NotFound(Problem("no-world", f"{path} does not exist", fix=fix))
         data = json.loads(path.read_text())
         return cls.make(Size(**data["size"]), until=data["until"], seed=data["seed"], weights=data["weights"])
