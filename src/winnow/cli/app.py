@@ -311,7 +311,7 @@ def quarantine_replay(*, project: ProjectFolder = HERE, json: Json = False) -> N
 
 @app.command
 def demo(
-    folder: Path = Path("demo"), *, port: int = 8000, serve: bool = True, people: int = 2000, videos: int = 3000
+    folder: Path = Path("demo"), *, port: int = 8000, serve: bool = True, people: int = 1000, videos: int = 1500
 ) -> None:
     """Build a small world, train on what its people did, serve it, and open a page to try it on.
 

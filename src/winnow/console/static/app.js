@@ -130,7 +130,7 @@ async function act(kind, item) {
   await attempt(async () => {
     await api.postEvents(eventsFor(kind, item));
     const before = state.reply.items.map((one) => one.id).filter((id) => id !== item.id);
-    const reply = state.reply;
+    const reply = await nextList(item.id);
     await learn(named(reply));
     if (kind !== "hide") state.watched = [{ video: item.id, at: Date.now() * 1000 }, ...state.watched];
     past(state.watched, state.rows, item.id);
