@@ -238,9 +238,16 @@ class Fresh(Source):
 def ask(
     sources: Sequence[Source], query: Query, kit: Kit, *, gatherer: Gatherer, trace: Trace
 ) -> list[Proposal | None]:
-    """What every source proposes, None for those that failed or were late."""
+    """What every source proposes, None for those that failed or were late.
+
+    When that is all of them, the lists that the background keeps for everybody stand in: a person gets something.
+    """
     asks = [(source.name, partial(source.propose, query, kit)) for source in sources]
-    return gatherer.ask(asks, left_s=query.left_s(), trace=trace)
+    proposals = gatherer.ask(asks, left_s=query.left_s(), trace=trace)
+    if any(p is not None for p in proposals):
+        return proposals
+    lists = kit.catalogue.lists
+    return [query.first(*lists[s.name], s.limit) if s.name in lists else None for s in sources]
 
 
 def top(rows: Ints, scores: Any, limit: int) -> Proposal:

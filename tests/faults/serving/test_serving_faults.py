@@ -292,3 +292,10 @@ def test_what_was_served_is_in_the_log_with_its_features(project, open_desk):
     np.testing.assert_allclose(chunk.floats("head_click"), [i["heads"]["click"] for i in told], rtol=1e-6)
     assert set(chunk.texts("release")) == {reply.release}
     project.history.sync(project.log)
+
+
+def test_when_every_source_is_late_the_lists_of_the_background_stand_in(open_desk, monkeypatch):
+    monkeypatch.setattr(Gatherer, "ask", lambda self, asks, **given: [None] * len(asks))
+    reply = ranked(open_desk())
+    assert reply.items
+    assert {name for item in reply.items for name in item.sources} <= {"Popular", "Fresh"}
