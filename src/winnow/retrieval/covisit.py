@@ -13,6 +13,7 @@ from winnow.core.time import to_us
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
+_LEAST_WEIGHT = 1e-4  # of an event long ago
 _BLOCK = 2_048  # items whose neighbours are computed together
 
 
@@ -66,8 +67,8 @@ def neighbours(
 ) -> Neighbours:  # fmt: skip
     """Neighbours by co-watching, as of a moment.
 
-    score(i, j) = Σ_u w_ui w_uj / √(Σ_u w_ui² · Σ_u w_uj²) · n_ij / (n_ij + shrink), where w = 2^(−age / half-life)
-    and n_ij counts the people who watched both.
+    score(i, j) = Σ_u w_ui w_uj / √(Σ_u w_ui² · Σ_u w_uj²) · n_ij / (n_ij + shrink), where n_ij counts the people who
+    watched both and w = 2^(−age / half-life), at least 1e-4, with ages counted from the newest event.
 
     Args:
         users: user rows of the events, int64 [n].
@@ -114,7 +115,8 @@ def _matrix(
     users, items, at = users[order], items[order], at[order]
     keep = _place(users) < last
     users, items, at = users[keep], items[keep], at[keep]
-    weight = np.exp2((at - before) / to_us(half_life)).astype(np.float32)
+    # From the newest event on, so that an old log is not forgotten as a whole; the floor keeps every product above 0.
+    weight = np.maximum(np.exp2((at - at.max(initial=0)) / to_us(half_life)), _LEAST_WEIGHT).astype(np.float32)
     return sparse.csr_array((weight, (users, items)), shape=(int(users.max(initial=-1)) + 1, size))
 
 

@@ -86,3 +86,13 @@ def test_no_events_have_no_neighbours_and_a_table_is_saved(tmp_path):
     again = Neighbours.open(tmp_path / "covisit.npz")
     assert again.rows.shape == (4, 3)
     assert again.rows.dtype == np.int32
+
+
+def test_a_log_of_many_years_that_ended_long_ago_still_has_neighbours():
+    year = 365 * 86_400 * 1_000_000
+    users = np.repeat(np.arange(6), 2)
+    items = np.tile([0, 1], 6)
+    at = np.repeat(np.arange(6) * 4 * year, 2)
+    found = neighbours(users, items, at, before=60 * year, half_life=timedelta(days=30), size=2)
+    assert found.rows[0, 0] == 1
+    assert found.scores[0, 0] > 0
