@@ -93,8 +93,9 @@ def _same(rows: Ints, query: Query, kit: Kit) -> list[tuple[int, Told]]:
             equal = (mine[:, None, :, None] == theirs[None, :, None, :]) & (mine >= 0)[:, None, :, None]
             hit = equal.any(axis=(2, 3))
             name = path.columns[-1]
+            alike = f"{name} in common with" if path.kind.storage == "categories" else f"same {name} as"
             for place in np.flatnonzero(hit.any(axis=1)):
-                told = Told("same", f"same {name} as {{item}}, which you watched", int(past[hit[place].argmax()]), name)
+                told = Told("same", f"{alike} {{item}}, which you watched", int(past[hit[place].argmax()]), name)
                 found.append((int(place), told))
     return found
 
