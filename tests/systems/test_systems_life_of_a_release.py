@@ -147,7 +147,7 @@ def test_training_killed_again_and_again_still_ends_with_a_release(project, tmp_
         process = start()
         time.sleep(wait_s)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
         assert project.registry.champion(SYSTEM) == champion
         for release in project.registry.releases(SYSTEM):
             project.registry.open(SYSTEM, release.id)
