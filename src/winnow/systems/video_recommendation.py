@@ -73,7 +73,7 @@ features = [
 
 # 4. Model: two ladders, one evaluator -------------------------------------------------------------
 retrieval = w.Ladder(L0=w.Popularity(half_life=days(2)), L1=w.TwoTower(), L2=w.SequenceTower())
-trees, net = w.GradientBoosting(), w.MultiTask()
+trees, net = w.GradientBoosting(learning_rate=0.1), w.MultiTask()
 ranking = w.Ladder(L0=w.Formula("video_click_rate_ever"), L1=(trees, w.DCN()), L2=(w.Blend((net, trees)), net))
 
 # 5. Serve -----------------------------------------------------------------------------------------
