@@ -24,7 +24,7 @@ RESERVED = frozenset({
 
 @dataclass(frozen=True)
 class Kind:
-    """The type of a column; call it to narrow it: `number(at_least=0)`.
+    """The type of a column; call it to narrow it: `number(at_least=0)`, `categories(domain="topic")`.
 
     Args:
         storage: how values are held: `number` float64 (NaN missing); `category` and `ref` int64 row numbers of their
@@ -33,6 +33,7 @@ class Kind:
         at_least: smallest allowed number.
         at_most: largest allowed number.
         table: the table that a `ref` points to.
+        shared: name of the domain of a category that several columns draw on; each column has its own otherwise.
         privacy: `personal` marks data about a person. It is part of the declaration; nothing acts on it yet.
     """
 
@@ -40,10 +41,13 @@ class Kind:
     at_least: float | None = None
     at_most: float | None = None
     table: "Table | None" = None
+    shared: str = ""
     privacy: Literal["public", "personal"] = "public"
 
-    def __call__(self, *, at_least: float | None = None, at_most: float | None = None) -> "Kind":
-        return replace(self, at_least=at_least, at_most=at_most)
+    def __call__(
+        self, *, at_least: float | None = None, at_most: float | None = None, domain: str = ""
+    ) -> "Kind":
+        return replace(self, at_least=at_least, at_most=at_most, shared=domain)
 
     @property
     def has_domain(self) -> bool:
@@ -52,6 +56,7 @@ class Kind:
 
     def to_data(self) -> dict[str, Any]:
         data = {"storage": self.storage, "at_least": self.at_least, "at_most": self.at_most, "privacy": self.privacy}
+        data |= {"domain": self.shared} if self.shared else {}
         return data | {"table": self.table.name if self.table else None}
 
 
@@ -103,8 +108,8 @@ class Path:
     def domain(self) -> str:
         """The domain of the values: a table's name, or `table.column` of a category."""
         kind = self.kind
-        if kind.table is not None:
-            return kind.table.name
+        if kind.table is not None or kind.shared:
+            return kind.table.name if kind.table else kind.shared
         owner = Path(self.table, self.columns[:-1]).kind.table
         return f"{owner.name if owner else self.table.name}.{self.columns[-1]}"
 
@@ -198,7 +203,9 @@ class Events(Declared):
 
     def domain(self, column: str) -> str:
         """The domain of a column's values."""
-        return self.refs[column].name if column in self.refs else f"{self.name}.{column}"
+        if column in self.refs:
+            return self.refs[column].name
+        return self.fields[column].shared or f"{self.name}.{column}"
 
     def problems(self, system: Any) -> Iterator[Problem]:
         yield from _reserved(self.name, self.columns, self.where)

@@ -5,7 +5,7 @@ in the same hop for nearly all events, so a window is N(known before t) - N(know
 binary searches. Events that became known in a later hop than their own ("straddlers") are put right by a small table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast
 
@@ -52,8 +52,8 @@ class HistoryState:
         rows, at = np.broadcast_arrays(rows, at)
         return versions.column(column, versions.index(rows, versions.places.at(at)))
 
-    def window(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> Ints:
-        return self._group(aggregate).window(aggregate, keys, at)
+    def windows(self, aggregates: Sequence[Aggregate], keys: tuple[Ints, ...], at: Ints) -> list[Ints]:
+        return [self._group(a).window(a, keys, at) for a in aggregates]
 
     def recent(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> tuple[Ints, Ints]:
         return self._group(aggregate).recent(aggregate, keys, at)
@@ -175,7 +175,7 @@ class Group:
         self._made: dict[Any, Any] = {}
 
     def window(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> Ints:
-        """See `State.window`."""
+        """See `State.windows`."""
         codes, at = np.broadcast_arrays(self._keys.encode(keys), at)
         known = codes >= 0
         result = np.zeros(len(codes), np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 from winnow.core.errors import Problem
 from winnow.core.time import FOREVER, MICROS, minutes, short
 from winnow.data.schema import Condition, EventField, Events, Path
-from winnow.features.aggregate import FIXED_POINT, Aggregate
+from winnow.features.aggregate import FIXED_POINT, Aggregate, latest
 from winnow.features.batch import Recent
 from winnow.features.declare import DAY_US, By, Feature, Key, Values, as_path, as_paths, kept
 from winnow.features.state import NEVER
@@ -195,10 +195,10 @@ class Since(Feature):
 
     @kept
     def aggregates(self) -> tuple[Aggregate, ...]:
-        return (Aggregate("recent", self.of, self.paths, None, (), k=1),)
+        return (latest(self.of, self.paths),)
 
     def compute(self, view: View) -> Sequence[Values]:
-        last = view.latest(self.aggregates()[0])
+        last = view.window(self.aggregates()[0])
         return (np.where(last == NEVER, np.nan, (view.at - last) / DAY_US),)
 
 

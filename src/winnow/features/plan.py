@@ -76,7 +76,7 @@ class Plan:
             state: history or live.
             training: also compute what is known for logged impressions only.
         """
-        view, size = View(moments, state, self.roles), moments.size
+        view, size = View(moments, state, self.roles, self.aggregates), moments.size
         numeric = np.empty((size, len(self.numeric_names)), np.float32)
         parts: dict[str, dict[str, Any]] = {"categorical": {}, "sequence": {}, "training_only": {}}
         place = 0

@@ -4,6 +4,7 @@
 Rows of -1 (missing) give the empty answer. Arrays `at` have length 1 or n and broadcast.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -35,13 +36,17 @@ class State(Protocol):
         """
         ...
 
-    def window(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> Ints:
-        """Counts, or sums in millionths, of the events in the window: int64 [n]; 0 for a missing key.
+    def windows(self, aggregates: Sequence[Aggregate], keys: tuple[Ints, ...], at: Ints) -> list[Ints]:
+        """What the events in each window come to, all for the same keys: one look-up rather than many.
 
         Args:
-            aggregate: a `sum` aggregate.
+            aggregates: of one `subject`, none `recent`.
             keys: one or two int64 [n].
             at: int64 [1 or n].
+
+        Returns:
+            int64 [n] per aggregate. `sum`: counts, or sums in millionths; 0 where there is nothing. `distinct`: how
+            many values; 0. `max`: millionths (microseconds of `at`); NEVER where there is nothing.
         """
         ...
 
@@ -49,7 +54,8 @@ class State(Protocol):
         """The last k events by own time (ties: by log order), newest first.
 
         Returns:
-            values int64 [n, k] (-1 padding; all -1 when `aggregate.value` is None) and their own times int64 [n, k]
-            (NEVER padding).
+            values int64 [n, k] and their own times int64 [n, k] (NEVER padding). Values are row numbers or flags, -1
+            padding and missing, all -1 when `aggregate.value` is None; of a number millionths, NEVER padding and
+            missing.
         """
         ...

@@ -1,6 +1,6 @@
 """What a feature sees when it is computed: the moments asked for and the state, each look-up done once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -36,10 +36,20 @@ class Moments:
 
 
 class View:
-    """The moments and the state behind the features, with every look-up shared between features."""
+    """The moments and the state behind the features, with every look-up shared between features.
 
-    def __init__(self, moments: Moments, state: State, roles: Mapping[str, str]):
+    Args:
+        moments: who, what and when.
+        state: history or live.
+        roles: table → role of the impression that stands for it.
+        aggregates: those that will be asked for; those of one subject are looked up together.
+    """
+
+    def __init__(
+        self, moments: Moments, state: State, roles: Mapping[str, str], aggregates: Sequence[Aggregate] = ()
+    ):
         self.moments, self.state, self.roles = moments, state, roles
+        self._aggregates = aggregates
         self._seen: dict[str | tuple[str, str], Any] = {}
 
     @property
@@ -61,16 +71,17 @@ class View:
         return flat.reshape(*rows.shape, *flat.shape[1:])
 
     def window(self, aggregate: Aggregate) -> Ints:
-        """Counts or millionths for the keys asked for, int64 [1 or n]; the values of a multi-valued key add up."""
-        return self._once(aggregate.name, lambda: self._window(aggregate))
+        """What the events in the window come to, int64 [1 or n]: see `State.windows`.
+
+        The values of a multi-valued key add up; of their maxima the largest is taken.
+        """
+        if aggregate.name not in self._seen:
+            self._look_up(aggregate)
+        return cast(Ints, self._seen[aggregate.name])
 
     def recent(self, aggregate: Aggregate) -> tuple[Ints, Ints]:
         """The last k values and times of a single-valued key, int64 [1 or n, k]."""
         return self._once(aggregate.name, lambda: self.state.recent(aggregate, *self._keys(aggregate).flat))
-
-    def latest(self, aggregate: Aggregate) -> Ints:
-        """Own time of the latest event, int64 [1 or n]; over all the values of a multi-valued key."""
-        return self._once(("latest", aggregate.name), lambda: self._latest(aggregate))
 
     def _once(self, name: str | tuple[str, str], make: Callable[[], T]) -> T:
         made = self._seen.get(name)
@@ -91,15 +102,13 @@ class View:
     def _keys(self, aggregate: Aggregate) -> "_Keys":
         return self._once(("keys", aggregate.subject), lambda: _Keys([self.path(p) for p in aggregate.by], self.at))
 
-    def _window(self, aggregate: Aggregate) -> Ints:
-        keys = self._keys(aggregate)
-        values = self.state.window(aggregate, *keys.flat)
-        return values.reshape(-1, keys.width).sum(axis=1) if keys.width else values
-
-    def _latest(self, aggregate: Aggregate) -> Ints:
-        keys = self._keys(aggregate)
-        times = self.state.recent(aggregate, *keys.flat)[1][:, 0]
-        return times.reshape(-1, keys.width).max(axis=1, initial=NEVER) if keys.width else times
+    def _look_up(self, aggregate: Aggregate) -> None:
+        """Everything that will be asked about the keys of an aggregate, at once."""
+        keys, wanted = self._keys(aggregate), {aggregate.name: aggregate}
+        wanted |= {a.name: a for a in self._aggregates if a.subject == aggregate.subject and a.kind != "recent"}
+        found = self.state.windows(list(wanted.values()), *keys.flat)
+        for (name, a), values in zip(wanted.items(), found, strict=True):
+            self._seen[name] = keys.joined(values, largest=a.kind == "max")
 
 
 class _Keys:
@@ -118,6 +127,13 @@ class _Keys:
             shape = (max(len(at), shape[0]), *shape[1:])
             at = np.broadcast_to(at.reshape(-1, *[1] * (len(shape) - 1)), shape).ravel()
         self.flat = tuple(k.ravel() if k.shape == shape else np.broadcast_to(k, shape).ravel() for k in wide), at
+
+    def joined(self, values: Ints, *, largest: bool) -> Ints:
+        """One value per row from one per key: the sum, or the largest."""
+        if not self.width:
+            return values
+        per_row = values.reshape(-1, self.width)
+        return per_row.max(axis=1, initial=NEVER) if largest else per_row.sum(axis=1)
 
 
 def _used(sets: Ints) -> int:

@@ -1,6 +1,6 @@
 """The kit: what one request is served with. Immutable, so that a request sees one release from start to end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,8 +33,8 @@ class Steady:
     def column(self, table: Table, column: str, rows: Ints, at: Ints) -> NDArray[np.generic]:
         return self._live.consistently(lambda state: state.column(table, column, rows, at))
 
-    def window(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> Ints:
-        return self._live.consistently(lambda state: state.window(aggregate, keys, at))
+    def windows(self, aggregates: Sequence[Aggregate], keys: tuple[Ints, ...], at: Ints) -> list[Ints]:
+        return self._live.consistently(lambda state: state.windows(aggregates, keys, at))
 
     def recent(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> tuple[Ints, Ints]:
         return self._live.consistently(lambda state: state.recent(aggregate, keys, at))

@@ -200,7 +200,7 @@ class Popular(Source):
     def refresh(self, rows: Ints, state: State, at: int) -> Proposal:
         if not len(rows):
             return top(rows, rows, 0)
-        counts = state.window(self.aggregates()[0], (rows,), np.array([at]))
+        (counts,) = state.windows(self.aggregates(), (rows,), np.array([at]))
         return top(rows[counts > 0], counts[counts > 0], self.limit * SPARE)
 
     def propose(self, query: Query, kit: Kit) -> Proposal:

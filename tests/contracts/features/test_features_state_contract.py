@@ -73,8 +73,8 @@ class StateContract:
         def ask(aggregate: Aggregate, at: int, *keys: Any) -> Any:
             state = self.state(log.rows, at, tmp_path / str(next(number_of)))
             arrays = tuple(np.atleast_1d(np.array(k, np.int64)) for k in keys)
-            if aggregate.kind == "sum":
-                return state.window(aggregate, arrays, np.array([at])).tolist()
+            if aggregate.kind != "recent":
+                return state.windows([aggregate], arrays, np.array([at]))[0].tolist()
             return tuple(a.tolist() for a in state.recent(aggregate, arrays, np.array([at])))
 
         return ask
@@ -212,8 +212,8 @@ class StateContract:
         state = self.state(log.rows, T + 9, tmp_path / "live")
         rows = np.array([3, 0, 1])
         for aggregate in (HOUR, EVER):
-            one = state.window(aggregate, (rows,), np.array([T + 9]))
-            many = state.window(aggregate, (rows,), np.full(3, T + 9))
+            (one,) = state.windows([aggregate], (rows,), np.array([T + 9]))
+            (many,) = state.windows([aggregate], (rows,), np.full(3, T + 9))
             np.testing.assert_array_equal(one, many, strict=True)
             assert one.tolist() == [1, 1, 1]
 

@@ -141,7 +141,7 @@ def test_after_kills_of_the_ingester_live_state_equals_the_log(folder):
         if isinstance(a, Aggregate) and a.kind == "sum" and a.events.name == "click" and a.name.endswith("/video/ever")
     )  # fmt: skip
     rows = np.arange(project.log.ids.size("video"))
-    live = LiveReader(folder / LIVE).consistently(lambda s: s.window(everything, (rows,), np.array([s.as_of])))
+    live = LiveReader(folder / LIVE).consistently(lambda s: s.windows([everything], (rows,), np.array([s.as_of]))[0])
     expected, after = np.zeros(len(rows), np.int64), 0
     while chunks := project.log.read(after):
         after = chunks[-1].until

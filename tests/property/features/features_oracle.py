@@ -93,6 +93,9 @@ class OracleState:
 
         return test
 
+    def windows(self, aggregates: Any, keys: Any, at: Any) -> Any:
+        return [self.window(a, keys, at) for a in aggregates]
+
     def window(self, aggregate: Aggregate, keys: Any, at: Any) -> Any:
         *keys, at = np.broadcast_arrays(*keys, at)
         return np.array(

@@ -118,7 +118,7 @@ def _path(table: Any) -> Any:
 def counts(state: LiveState) -> Ints:
     """Every count of every row, all of which move in step."""
     rows, at = np.arange(64), np.array([state.as_of])
-    return np.concatenate([state.window(a, (rows,) * len(a.by), at) for a in _in_step()])
+    return np.concatenate([state.windows([a], (rows,) * len(a.by), at)[0] for a in _in_step()])
 
 
 def read_in_step(folder: str, stop: Event, results: Any) -> None:
@@ -203,7 +203,7 @@ def test_new_aggregates_are_built_from_the_log(tmp_path: Path) -> None:
     reader = LiveReader(tmp_path)
     moments_at = np.array([reader.watermark])
     with pytest.raises(Unavailable, match="feature-not-live"):
-        reader.consistently(lambda s: s.window(plan.aggregates[4], (np.array([0]),), moments_at))
+        reader.consistently(lambda s: s.windows(plan.aggregates[4:5], (np.array([0]),), moments_at))
     first.ensure(plan.aggregates)
     first.apply(log)
     clean = writer(tmp_path / "clean", log)
@@ -221,8 +221,8 @@ def test_a_full_table_refuses_and_counts(tmp_path: Path) -> None:
     assert tables["pairs:user*video"] == {"cap": 8, "refused": 56}
     assert tables[single.name] == {"cap": 10, "refused": 54}
     rows, state = np.arange(64), LiveState(live._tables)
-    assert state.window(single, (rows,), np.array([2000])).tolist() == [1] * 10 + [0] * 54
-    assert state.window(pair, (rows, rows), np.array([2000])).tolist() == [1] * 8 + [0] * 56
+    assert state.windows([single], (rows,), np.array([2000]))[0].tolist() == [1] * 10 + [0] * 54
+    assert state.windows([pair], (rows, rows), np.array([2000]))[0].tolist() == [1] * 8 + [0] * 56
 
 
 def test_one_writer_only(tmp_path: Path) -> None:

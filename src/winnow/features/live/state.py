@@ -1,7 +1,7 @@
 """Reading live tables: what is known as of now, without locks, and never half an update."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -38,7 +38,10 @@ class LiveState:
         values = self._tables.column(table, column).read(rows)
         return values if len(at) <= len(rows) else np.broadcast_to(values, (len(at), *values.shape[1:]))
 
-    def window(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> Ints:
+    def windows(self, aggregates: Sequence[Aggregate], keys: tuple[Ints, ...], at: Ints) -> list[Ints]:
+        return [self._window(a, keys, at) for a in aggregates]
+
+    def _window(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> Ints:
         rows = self._rows(aggregate, keys)
         moment = max(int(at[0]), self.as_of) if len(at) == 1 else np.maximum(at, self.as_of)
         values = self._tables.window(aggregate).read(rows, moment)
