@@ -30,7 +30,12 @@ _PLACES = {
     "project": "Project",
 }
 _NAMES = {name: (place, name) for place, names in _PLACES.items() for name in names.split()}
-_FEATURES = {"features.declare": "column position age hour weekday", "features.past": "count sum mean rate since last"}
+_FEATURES = {
+    "features.declare": "column position age hour weekday missing",
+    "features.past": "count sum mean min max rate distinct decayed",
+    "features.recent": "since last latest",
+    "features.across": "bucket ratio difference cross distance overlap",
+}
 _NAMES |= {name: (place, name.title()) for place, names in _FEATURES.items() for name in names.split()}
 _MODULES = {
     "filters": "serving.filters",

@@ -44,9 +44,7 @@ class Kind:
     shared: str = ""
     privacy: Literal["public", "personal"] = "public"
 
-    def __call__(
-        self, *, at_least: float | None = None, at_most: float | None = None, domain: str = ""
-    ) -> "Kind":
+    def __call__(self, *, at_least: float | None = None, at_most: float | None = None, domain: str = "") -> "Kind":
         return replace(self, at_least=at_least, at_most=at_most, shared=domain)
 
     @property
@@ -55,7 +53,12 @@ class Kind:
         return self.storage in ("category", "categories", "ref")
 
     def to_data(self) -> dict[str, Any]:
-        data = {"storage": self.storage, "at_least": self.at_least, "at_most": self.at_most, "privacy": self.privacy}
+        data: dict[str, Any] = {
+            "storage": self.storage,
+            "at_least": self.at_least,
+            "at_most": self.at_most,
+            "privacy": self.privacy,
+        }
         data |= {"domain": self.shared} if self.shared else {}
         return data | {"table": self.table.name if self.table else None}
 

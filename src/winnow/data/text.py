@@ -15,5 +15,7 @@ def text_hashes(texts: Iterable[str | None]) -> NDArray[np.int64]:
     >>> text_hashes(["a", None, "a"]).tolist()
     [4681665781835383343, -1, 4681665781835383343]
     """
-    hashes = [-1 if t is None else int.from_bytes(blake2b(t.encode(), digest_size=8).digest()) & _POSITIVE for t in texts]
+    hashes = [
+        -1 if t is None else int.from_bytes(blake2b(t.encode(), digest_size=8).digest()) & _POSITIVE for t in texts
+    ]
     return np.array(hashes, np.int64)

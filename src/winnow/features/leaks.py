@@ -1,20 +1,26 @@
 """Declarations that cannot work or would see the future: what a feature may read, checked before anything runs."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from winnow.core.errors import Problem, did_you_mean
 from winnow.core.time import short
 from winnow.data.declare import AnyOf, Labels, SumOf
 from winnow.data.schema import EventField, Path
-from winnow.features.aggregate import Aggregate
+from winnow.features.aggregate import OWN_TIME, Aggregate
 
 if TYPE_CHECKING:
     from winnow.features.declare import Feature
 
 _MOST_HOPS = 400  # cells per key of one window
 _MOST_RECENT = 1000
-_KEPT = ("category", "ref", "flag")
+_USES = {
+    "sum": ("number", "flag"),
+    "max": ("number", "flag"),
+    "distinct": ("category", "ref"),
+    "recent": ("category", "ref", "flag", "number"),
+}
+T = TypeVar("T")
 
 
 def leaks(labels: Labels, features: Sequence["Feature"]) -> list[Problem]:
@@ -30,12 +36,17 @@ def problems(feature: "Feature", labels: Labels, features: Sequence["Feature"]) 
         labels: what is predicted, and for which impressions.
         features: all features of the system.
     """
-    for field in feature.fields:
+    parts = feature.parts  # these answer for themselves
+    for field in _own(feature.fields, [f for part in parts for f in part.fields]):
         yield from _field(feature, field, labels, features)
-    for path in feature.paths:
+    for path in _own(feature.paths, [p for part in parts for p in part.paths]):
         yield from _role(path, labels.of.refs, f"impression `{labels.of.name}`", feature.where)
-    for aggregate in feature.aggregates():
+    for aggregate in _own(feature.aggregates(), [a for part in parts for a in part.aggregates()]):
         yield from _aggregate(aggregate, feature.where)
+
+
+def _own(all_: Iterable[T], of_parts: Sequence[T]) -> list[T]:
+    return [one for one in all_ if one not in of_parts]
 
 
 def _field(feature: "Feature", field: EventField, labels: Labels, features: Sequence["Feature"]) -> Iterator[Problem]:
@@ -85,29 +96,31 @@ def _aggregate(a: Aggregate, where: str) -> Iterator[Problem]:
     if len(sets) > 1:
         what = f"`{sets[0]}` and `{sets[1]}` both have several values"
         yield Problem("two-sets", what, where, "their pairs are not kept", "pair one of them with a single value")
-    for name in [t.field for t in a.conditions] + [a.value] * (a.value is not None):
+    for name in [t.field for t in a.conditions] + [a.value] * (a.value not in (None, OWN_TIME)):
         if name not in a.events.columns:
             what = f"event `{a.events.name}` has no field `{name}`"
             yield Problem("unknown-field", what, where, fix=did_you_mean(str(name), a.events.columns))
             return
-    yield from _recent(a, bool(sets), where) if a.kind == "recent" else _sum(a, where)
+    storage = a.events.columns[a.value].storage if a.value not in (None, OWN_TIME) else ""
+    yield from _value(a, storage, where)
+    if a.kind == "recent":
+        yield from _recent(a, bool(sets), where)
+    elif a.buckets > _MOST_HOPS:
+        what = f"a window of {short(a.window)} moves in {a.buckets} hops"
+        why = "each hop takes memory for every key"
+        yield Problem("uneven-window", what, where, why, "use whole minutes, hours or days: they divide evenly")
+
+
+def _value(a: Aggregate, storage: str, where: str) -> Iterator[Problem]:
+    """Whether a field can be put to this use."""
+    if not storage or storage in _USES[a.kind]:
+        return
+    what = f"the {a.kind} of `{a.events.name}.{a.value}`, which is {storage}"
+    yield Problem("unfit-field", what, where, fix=f"use a field that is {' or '.join(_USES[a.kind])}")
 
 
 def _recent(a: Aggregate, by_set: bool, where: str) -> Iterator[Problem]:
     if not 1 <= a.k <= _MOST_RECENT:
         yield Problem("bad-k", f"the last {a.k} of `{a.events.name}`", where, fix=f"1 to {_MOST_RECENT}")
-    if a.value is not None and a.events.columns[a.value].storage not in _KEPT:
-        what = f"the last values of `{a.events.name}.{a.value}`, which is {a.events.columns[a.value].storage}"
-        yield Problem("cannot-keep-last", what, where, "lists hold row numbers and flags", f"use {', '.join(_KEPT)}")
     if a.value is not None and by_set:
         yield Problem("last-by-set", f"`{a.subject}` has several values", where, fix="use a key with one value")
-
-
-def _sum(a: Aggregate, where: str) -> Iterator[Problem]:
-    if a.value is not None and a.events.columns[a.value].storage not in ("number", "flag"):
-        what = f"a sum of `{a.events.name}.{a.value}`, which is {a.events.columns[a.value].storage}"
-        yield Problem("not-a-number", what, where, fix="sum numbers or flags")
-    if a.buckets > _MOST_HOPS:
-        what = f"a window of {short(a.window)} moves in {a.buckets} hops"
-        why = "each hop takes memory for every key"
-        yield Problem("uneven-window", what, where, why, "use whole minutes, hours or days: they divide evenly")

@@ -1,18 +1,19 @@
-"""Features of what has happened: counts, sums, means and rates in windows, the time since, the last k."""
+"""Features of what has happened in windows: counts, sums, means, extremes, rates, distinct values, decayed counts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 
 from winnow.core.errors import Problem
-from winnow.core.time import FOREVER, MICROS, minutes, short
+from winnow.core.time import FOREVER, minutes, short
 from winnow.data.schema import Condition, EventField, Events, Path
-from winnow.features.aggregate import FIXED_POINT, Aggregate, latest
-from winnow.features.batch import Recent
-from winnow.features.declare import DAY_US, By, Feature, Key, Values, as_path, as_paths, kept
+from winnow.features.aggregate import DECAY_HALVES, DECAY_UNIT, FIXED_POINT, Aggregate, latest
+from winnow.features.batch import Ints
+from winnow.features.declare import By, Feature, Values, as_paths, kept
 from winnow.features.state import NEVER
 from winnow.features.view import View
 
@@ -42,26 +43,45 @@ class Windowed(Feature):
 
     @property
     def subject(self) -> str:
-        return "_x_".join(p.label for p in self.paths)
+        return subject(self.paths)
+
+    @property
+    def counted(self) -> tuple[Aggregate, ...]:
+        """The aggregates of its windows."""
+        raise NotImplementedError
+
+    @property
+    def youngest(self) -> tuple[Aggregate, ...]:
+        """The latest time of what its aggregates count."""
+        counted = {(a.events.name, a.conditions): a for a in self.counted}
+        return tuple(latest(a.events, a.by, a.conditions) for a in counted.values())
+
+    @kept
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        return self.counted if self.ttl is None else (*self.counted, *self.youngest)
+
+    def touched(self, view: View) -> Ints:
+        times = [view.window(a) for a in self.youngest]
+        return times[0] if len(times) == 1 else np.maximum(*times[:2])
 
     def _names(self, what: str) -> tuple[str, ...]:
         return tuple(f"{self.subject}_{what}_{short(w)}" for w in self.windows)
 
+    @property
+    def reach(self) -> Sequence[timedelta]:
+        """How far back each column reads."""
+        return self.windows
+
     def problems(self, system: Any) -> Iterator[Problem]:
         yield from super().problems(system)
-        for window in self.windows:
-            if not minutes(1) <= window:
-                what = f"{self.subject}: {window} is under a minute"
-                yield Problem("window-too-short", what, self.where, fix="use minutes(1) or more")
-            if window != FOREVER and window > system.frame.retention:
-                kept = short(system.frame.retention)
-                yield Problem(
-                    "window-over-retention",
-                    f"{self.subject}: a window of {short(window)} reads further back than events are kept ({kept})",
-                    self.where,
-                    "after a rebuild the count would be too small",
-                    "shorten the window or raise Frame(retention=...)",
-                )
+        if any(window < minutes(1) for window in self.windows):
+            what = f"{self.subject}: {min(self.windows)} is under a minute"
+            yield Problem("window-too-short", what, self.where, fix="use minutes(1) or more")
+        for reach in (r for r in self.reach if r != FOREVER and r > system.frame.retention):
+            kept = short(system.frame.retention)
+            what = f"{self.subject}: it reads {short(reach)} back, further than events are kept ({kept})"
+            why, fix = "after a rebuild the count would be too small", "shorten it or raise Frame(retention=...)"
+            yield Problem("window-over-retention", what, self.where, why, fix)
 
 
 @dataclass(frozen=True)
@@ -73,14 +93,14 @@ class Count(Windowed):
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self._names(f"{_what(self.of, self.conditions)}_count")
+        return self._names(f"{what_of(self.of, self.conditions)}_count")
 
-    @kept
-    def aggregates(self) -> tuple[Aggregate, ...]:
+    @cached_property
+    def counted(self) -> tuple[Aggregate, ...]:
         return tuple(Aggregate("sum", self.of, self.paths, None, as_tests(self.conditions), w) for w in self.windows)
 
     def compute(self, view: View) -> Sequence[Values]:
-        return [view.window(a) for a in self.aggregates()]
+        return [view.window(a) for a in self.counted]
 
 
 @dataclass(frozen=True)
@@ -93,12 +113,12 @@ class Sum(Windowed):
     def names(self) -> tuple[str, ...]:
         return self._names(f"{self.of.events.name}_{self.of.name}_sum")
 
-    @kept
-    def aggregates(self) -> tuple[Aggregate, ...]:
+    @cached_property
+    def counted(self) -> tuple[Aggregate, ...]:
         return tuple(Aggregate("sum", self.of.events, self.paths, self.of.name, (), w) for w in self.windows)
 
     def compute(self, view: View) -> Sequence[Values]:
-        return [view.window(a) / FIXED_POINT for a in self.aggregates()]
+        return [view.window(a) / FIXED_POINT for a in self.counted]
 
 
 @dataclass(frozen=True)
@@ -126,8 +146,8 @@ class Mean(Windowed):
             for w in self.windows
         ]
 
-    @kept
-    def aggregates(self) -> tuple[Aggregate, ...]:
+    @cached_property
+    def counted(self) -> tuple[Aggregate, ...]:
         return tuple(a for pair in self._pairs() for a in pair)
 
     def compute(self, view: View) -> Sequence[Values]:
@@ -156,7 +176,7 @@ class Rate(Windowed):
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self._names(f"{_what(self.of, self.conditions)}_rate")
+        return self._names(f"{what_of(self.of, self.conditions)}_rate")
 
     @kept
     def _pairs(self) -> list[tuple[Aggregate, Aggregate]]:
@@ -168,8 +188,8 @@ class Rate(Windowed):
             for w in self.windows
         ]
 
-    @kept
-    def aggregates(self) -> tuple[Aggregate, ...]:
+    @cached_property
+    def counted(self) -> tuple[Aggregate, ...]:
         return tuple(a for pair in self._pairs() for a in pair)
 
     def compute(self, view: View) -> Sequence[Values]:
@@ -178,67 +198,117 @@ class Rate(Windowed):
 
 
 @dataclass(frozen=True)
-class Since(Feature):
-    """Days since the last such event of a key; `default` when there was none."""
+class Extreme(Windowed):
+    """Base of the largest and the smallest value of a field over events that carry it."""
 
-    of: Events
-    by: By = field(kw_only=True)
-    default: float = field(kw_only=True, default=-1.0)
+    of: EventField
+    negated: ClassVar[bool] = False
 
     @property
     def names(self) -> tuple[str, ...]:
-        return ("_x_".join(p.label for p in self.paths) + f"_{self.of.name}_since_d",)
+        return self._names(f"{self.of.events.name}_{self.of.name}_{type(self).__name__.lower()}")
 
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return as_paths(self.by)
-
-    @kept
-    def aggregates(self) -> tuple[Aggregate, ...]:
-        return (latest(self.of, self.paths),)
+    @cached_property
+    def counted(self) -> tuple[Aggregate, ...]:
+        of, by = self.of, self.paths
+        return tuple(Aggregate("max", of.events, by, of.name, window=w, negated=self.negated) for w in self.windows)
 
     def compute(self, view: View) -> Sequence[Values]:
-        last = view.window(self.aggregates()[0])
-        return (np.where(last == NEVER, np.nan, (view.at - last) / DAY_US),)
+        unit = -FIXED_POINT if self.negated else FIXED_POINT
+        found = [view.window(a) for a in self.counted]
+        return [np.where(value == NEVER, np.nan, value / unit) for value in found]
+
+
+class Max(Extreme):
+    """The largest value of a field over events that carry it, exact to a millionth."""
+
+
+class Min(Extreme):
+    """The smallest value of a field over events that carry it, exact to a millionth."""
+
+    negated = True
 
 
 @dataclass(frozen=True)
-class Last(Feature):
-    """The last k values of a role of events, with their times: `last(watch.video, by=user, k=50)`.
-
-    Args:
-        of: the role (or category field) whose values are kept.
-        conditions: tests that the events must pass.
-        by: the key.
-        k: how many.
-        columns: attributes of the kept rows that come along: `(video.author, video.tags)`.
-    """
+class Distinct(Windowed):
+    """How many different values a role or category field has had: `distinct(watch.video, by=user)`."""
 
     of: EventField
     conditions: Conditions = ()
-    by: Key = field(kw_only=True)
-    k: int = field(kw_only=True, default=50)
-    columns: tuple[Path, ...] = field(kw_only=True, default=())
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (f"{as_path(self.by).label}_{_what(self.of.events, self.conditions)}_{self.of.name}_last{self.k}",)
+        return self._names(f"{what_of(self.of.events, self.conditions)}_{self.of.name}_distinct")
+
+    @cached_property
+    def counted(self) -> tuple[Aggregate, ...]:
+        tests, of = as_tests(self.conditions), self.of
+        return tuple(Aggregate("distinct", of.events, self.paths, of.name, tests, w) for w in self.windows)
+
+    def compute(self, view: View) -> Sequence[Values]:
+        return [view.window(a) for a in self.counted]
+
+
+@dataclass(frozen=True)
+class Decayed(Windowed):
+    """A count in which an event weighs 2^(-age / half-life): recent ones count most, and none falls off an edge.
+
+    What is older than 16 to 32 half-lives weighs nothing. The sum is kept in whole numbers (forward decay), so that it
+    is the same in any order.
+
+    Args:
+        of: the events counted.
+        conditions: tests that they must pass.
+        half_life: after which an event weighs half; one or several.
+
+    Source: Cormode, Shkapenyuk, Srivastava and Xu, "Forward decay", ICDE 2009.
+    """
+
+    of: Events
+    conditions: Conditions = ()
+    half_life: Windows = field(kw_only=True)
 
     @property
-    def type(self) -> Literal["numeric", "categorical", "sequence", "training_only"]:
-        return "sequence"
+    def windows(self) -> tuple[timedelta, ...]:
+        """The half-lives."""
+        return (self.half_life,) if isinstance(self.half_life, timedelta) else tuple(self.half_life)
 
     @property
-    def paths(self) -> tuple[Path, ...]:
-        return (as_path(self.by),)
+    def reach(self) -> Sequence[timedelta]:
+        return [DECAY_HALVES * half_life for half_life in self.windows]
 
-    def aggregates(self) -> tuple[Aggregate, ...]:
-        return (Aggregate("recent", self.of.events, self.paths, self.of.name, as_tests(self.conditions), k=self.k),)
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._names(f"{what_of(self.of, self.conditions)}_decayed")
 
-    def compute(self, view: View) -> Sequence[Recent]:
-        rows, times = view.recent(self.aggregates()[0])
-        age_s = np.where(times == NEVER, 0.0, (view.at.reshape(-1, 1) - times) / MICROS).astype(np.float32)
-        return (Recent(rows, age_s, {p.columns[-1]: view.column(p, rows) for p in self.columns}),)
+    @kept
+    def _pairs(self) -> list[tuple[Aggregate, Aggregate]]:
+        """For each half-life what the present period has added, and the present with the one before."""
+        tests = as_tests(self.conditions)
+        return [
+            (
+                Aggregate("sum", self.of, self.paths, None, tests, DECAY_HALVES * h, half_life=h),
+                Aggregate("sum", self.of, self.paths, None, tests, 2 * DECAY_HALVES * h, half_life=h),
+            )
+            for h in self.windows
+        ]
+
+    @cached_property
+    def counted(self) -> tuple[Aggregate, ...]:
+        return tuple(a for pair in self._pairs() for a in pair)
+
+    def compute(self, view: View) -> Sequence[Values]:
+        return [self._weighed(view, *pair) for pair in self._pairs()]
+
+    def _weighed(self, view: View, present: Aggregate, both: Aggregate) -> Values:
+        new, all_ = view.window(present), view.window(both)
+        passed = np.exp2(-(view.at % present.hop) / (present.hop / DECAY_HALVES))
+        return (new + (all_ - new) / 2.0**DECAY_HALVES) * passed / DECAY_UNIT
+
+
+def subject(paths: tuple[Path, ...]) -> str:
+    """Keys in a feature's name: `user`, `user_x_video_author`."""
+    return "_x_".join(p.label for p in paths)
 
 
 def as_tests(conditions: Conditions) -> tuple[Condition, ...]:
@@ -246,7 +316,7 @@ def as_tests(conditions: Conditions) -> tuple[Condition, ...]:
     return (conditions,) if isinstance(conditions, Condition) else conditions
 
 
-def _what(events: Events, conditions: Conditions) -> str:
+def what_of(events: Events, conditions: Conditions) -> str:
     """Events in a feature's name: `watch`, `watch_long_eq_1`."""
     words = {">=": "ge", "<=": "le", ">": "gt", "<": "lt", "==": "eq"}
     return "_".join([events.name, *(f"{c.field}_{words[c.op]}_{c.value:.12g}" for c in as_tests(conditions))])

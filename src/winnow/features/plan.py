@@ -15,7 +15,7 @@ from winnow.core.declare import digest
 from winnow.data.declare import Labels
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import FeatureBatch
-from winnow.features.declare import Column, Feature
+from winnow.features.declare import Feature
 from winnow.features.state import State
 from winnow.features.view import Moments, View
 
@@ -60,13 +60,15 @@ class Plan:
 
     def depends_on(self, feature: Feature) -> set[str]:
         """The roles, and `request`, that a feature needs."""
+        if feature.parts:
+            return set().union(*map(self.depends_on, feature.parts))
         tables = {self.roles[p.table.name] for p in feature.paths if p.table.name in self.roles}
         return tables | ({REQUEST} if feature.fields or not feature.paths else set())
 
     def side(self, *roles: str, static: bool = False) -> "Plan":
         """The part that needs only these roles; `static` keeps table columns only (no counts, no ages)."""
         kept = [f for f in self.features if self.depends_on(f) <= set(roles) and f.type != "training_only"]
-        return Plan(tuple(f for f in kept if not static or isinstance(f, Column)), self.roles)
+        return Plan(tuple(f for f in kept if not static or f.static), self.roles)
 
     def compute(self, moments: Moments, state: State, *, training: bool = False) -> FeatureBatch:
         """The features of n rows.
@@ -83,12 +85,14 @@ class Plan:
         for feature, names in self._named:
             if feature.type == "training_only" and not training:
                 continue
-            for name, value in zip(names, feature.compute(view), strict=True):
-                if feature.type == "numeric":
-                    numeric[:, place] = _filled(value, feature.default)
-                    place += 1
-                else:
-                    parts[feature.type][name] = value
+            values = feature.values(view)
+            if feature.type != "numeric":
+                parts[feature.type] |= zip(names, values, strict=True)
+                continue
+            for value in values:
+                width = value.shape[1] if value.ndim == 2 else 1
+                numeric[:, place : place + width] = _filled(value, feature.default).reshape(-1, width)
+                place += width
         return FeatureBatch(
             numeric,
             self.numeric_names,

@@ -15,6 +15,7 @@ from winnow.features.aggregate import Aggregate
 from winnow.features.batch import Ints
 
 NEVER = np.iinfo(np.int64).min  # the time of an event that has not happened
+KNOWN_AT = "known_at"  # a column that every table has: when the row last changed
 SET_WIDTH = 8  # values kept of a multi-valued category
 
 
@@ -26,13 +27,14 @@ class State(Protocol):
 
         Args:
             table: the table.
-            column: its column.
+            column: its column, or KNOWN_AT.
             rows: int64 [n].
             at: int64 [1 or n].
 
         Returns:
             float64 [n] (NaN missing) for numbers; int64 [n] for category, ref, flag (-1 missing) and time (NEVER
-            missing); int64 [n, SET_WIDTH] padded with -1 for categories.
+            missing); int64 [n, SET_WIDTH] padded with -1 for categories; content hashes int64 [n] (-1 missing) for
+            text.
         """
         ...
 

@@ -45,9 +45,7 @@ class View:
         aggregates: those that will be asked for; those of one subject are looked up together.
     """
 
-    def __init__(
-        self, moments: Moments, state: State, roles: Mapping[str, str], aggregates: Sequence[Aggregate] = ()
-    ):
+    def __init__(self, moments: Moments, state: State, roles: Mapping[str, str], aggregates: Sequence[Aggregate] = ()):
         self.moments, self.state, self.roles = moments, state, roles
         self._aggregates = aggregates
         self._seen: dict[str | tuple[str, str], Any] = {}
@@ -133,7 +131,8 @@ class _Keys:
         if not self.width:
             return values
         per_row = values.reshape(-1, self.width)
-        return per_row.max(axis=1, initial=NEVER) if largest else per_row.sum(axis=1)
+        joined: Ints = per_row.max(axis=1, initial=NEVER) if largest else per_row.sum(axis=1)
+        return joined
 
 
 def _used(sets: Ints) -> int:

@@ -9,7 +9,7 @@ from winnow.core.candidates import Candidates, Ints
 from winnow.core.time import iso
 from winnow.data.ids import IdMap
 from winnow.data.schema import Path
-from winnow.features.past import Last
+from winnow.features.recent import Last
 from winnow.serving.kit import Kit
 from winnow.serving.pipeline import Ranking
 from winnow.serving.query import Query

@@ -11,8 +11,8 @@ from features_shop import START, labels, seen, user, video, watch
 from winnow.core.declare import Declared, canonical, plain
 from winnow.core.errors import InputError
 from winnow.core.time import days, hours
+from winnow.features import across, past, recent
 from winnow.features import declare as d
-from winnow.features import past
 from winnow.features.batch import Recent
 from winnow.features.leaks import leaks
 from winnow.features.plan import Plan
@@ -135,13 +135,13 @@ class TestRate(FeatureContract):
 
 
 class TestSince(FeatureContract):
-    feature = past.Since(watch, by=(user, video))
+    feature = recent.Since(watch, by=(user, video))
     names = ("user_x_video_watch_since_d",)
     empty = -1.0
 
 
 class TestLast(FeatureContract):
-    feature = past.Last(watch.video, by=user, k=4, columns=(video.author, video.tags))
+    feature = recent.Last(watch.video, by=user, k=4, columns=(video.author, video.tags))
     names = ("user_watch_video_last4",)
 
     def test_attributes_come_along(self) -> None:
@@ -150,6 +150,77 @@ class TestLast(FeatureContract):
             "author": (1, 4), "tags": (1, 4, 8)}  # fmt: skip
 
 
+class TestMissing(FeatureContract):
+    feature = d.Missing(video.tags)
+    names = ("video_tags_missing",)
+    empty = 1.0
+
+
+class TestMax(FeatureContract):
+    feature = past.Max(watch.seconds, by=user, window=[hours(1), days(7)])
+    names = ("user_watch_seconds_max_1h", "user_watch_seconds_max_7d")
+
+
+class TestMin(FeatureContract):
+    feature = past.Min(watch.seconds, by=(user, video.tags), default=7.0)
+    names = ("user_x_video_tags_watch_seconds_min_ever",)
+    empty = 7.0
+
+
+class TestDistinct(FeatureContract):
+    feature = past.Distinct(watch.video, watch.seconds >= 18, by=user, window=days(7))
+    names = ("user_watch_seconds_ge_18_video_distinct_7d",)
+
+
+class TestDecayed(FeatureContract):
+    feature = past.Decayed(watch, by=video, half_life=(hours(1), days(1)))
+    names = ("video_watch_decayed_1h", "video_watch_decayed_1d")
+
+
+class TestLatestCategory(FeatureContract):
+    feature = recent.Latest(seen.surface, by=user)
+    names = ("user_impression_surface_latest",)
+
+
+class TestLatestNumber(FeatureContract):
+    feature = recent.Latest(watch.seconds, by=(user, video), default=-1.0)
+    names = ("user_x_video_watch_seconds_latest",)
+    empty = -1.0
+
+
+class TestBucket(FeatureContract):
+    feature = across.Bucket(d.Age(of=video.made), (1.0, 7.0))
+    names = ("video_made_age_d_bucket",)
+
+
+class TestRatio(FeatureContract):
+    feature = across.Ratio(past.Count(watch, by=user, window=[hours(1), days(1)]), d.Column(of=video.price))
+    names = ("user_watch_count_1h_per_video_price", "user_watch_count_1d_per_video_price")
+
+
+class TestDifference(FeatureContract):
+    feature = across.Difference(d.Age(of=video.made), recent.Since(watch, by=user), default=3.0)
+    names = ("video_made_age_d_minus_user_watch_since_d",)
+    empty = 3.0
+
+
+class TestCross(FeatureContract):
+    feature = across.Cross((d.Column(of=user.country), d.Column(of=video.tags)), buckets=100)
+    names = ("user_country_x_video_tags_cross",)
+
+
+class TestDistance(FeatureContract):
+    feature = across.Distance((seen.position, seen.position), (video.price, video.price), default=-1.0)
+    names = ("request_to_video_km",)
+    empty = -1.0
+
+
+class TestOverlap(FeatureContract):
+    feature = across.Overlap(video.tags, recent.Last(watch.video, by=user, k=4, columns=(video.tags,)), default=-1.0)
+    names = ("video_tags_overlap_user_watch_video_last4",)
+    empty = -1.0
+
+
 def test_every_feature_type_is_under_contract() -> None:
     tested = {type(c.feature).__name__ for c in FeatureContract.__subclasses__()}
-    assert set(d.Feature.known()) - {"Windowed"} <= tested
+    assert set(d.Feature.known()) - {"Windowed", "Extreme", "Composed"} <= tested

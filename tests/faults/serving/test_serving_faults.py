@@ -10,7 +10,7 @@ from benchmarks import shop
 
 from winnow.core.errors import Conflict, Problem, Unavailable
 from winnow.features.live import LiveReader
-from winnow.features.past import Since
+from winnow.features.recent import Since
 from winnow.serving import filters, policy, slate, sources
 from winnow.serving.desk import Desk
 from winnow.serving.effects import ServedLog

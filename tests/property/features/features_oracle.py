@@ -8,8 +8,9 @@ import numpy as np
 
 from winnow.data.chunk import Chunk
 from winnow.data.schema import Events, Table
+from winnow.data.text import text_hashes
 from winnow.features.aggregate import Aggregate
-from winnow.features.state import NEVER, SET_WIDTH
+from winnow.features.state import KNOWN_AT, NEVER, SET_WIDTH
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,6 +42,10 @@ class OracleState:
 
     def column(self, table: Table, column: str, rows: Any, at: Any) -> Any:
         rows, at = np.broadcast_arrays(rows, at)
+        if column == KNOWN_AT:
+            return ints(self.changed(table, r, t) for r, t in zip(rows, at, strict=True))
+        if table.columns[column].storage == "text":
+            return text_hashes([self.value(table, column, r, (t, -1)) for r, t in zip(rows, at, strict=True)])
         kind = table.columns[column]
         dtype = np.float64 if kind.storage == "number" else np.int64
         return np.array([self.value(table, column, r, (t, -1)) for r, t in zip(rows, at, strict=True)], dtype).reshape(
@@ -49,13 +54,18 @@ class OracleState:
 
     def value(self, table: Table, column: str, row: int, before: tuple[int, int]) -> Any:
         """A column of a row as it stood before a place in the log."""
-        missing = {"number": math.nan, "time": NEVER, "categories": [-1] * SET_WIDTH}
+        missing = {"number": math.nan, "time": NEVER, "categories": [-1] * SET_WIDTH, "text": None}
         empty = missing.get(table.columns[column].storage, -1)
         value = empty
         for change in sorted((h for h in self.log if h.of is table and h.row == row), key=lambda h: h.place):
             if change.place < before:
                 value = empty if change.deleted else change.values.get(column, value)
         return value
+
+    def changed(self, table: Table, row: int, at: int) -> int:
+        """When a row last changed, as of a moment."""
+        changes = sorted((h for h in self.log if h.of is table and h.row == row and h.known_at < at), key=place_of)
+        return changes[-1].known_at if changes and not changes[-1].deleted else NEVER
 
     def keys(self, aggregate: Aggregate, event: Happened) -> list[tuple[int, ...]]:
         """The keys that an event counts under."""
@@ -94,27 +104,39 @@ class OracleState:
         return test
 
     def windows(self, aggregates: Any, keys: Any, at: Any) -> Any:
-        return [self.window(a, keys, at) for a in aggregates]
-
-    def window(self, aggregate: Aggregate, keys: Any, at: Any) -> Any:
         *keys, at = np.broadcast_arrays(*keys, at)
-        return np.array(
-            [self.total(aggregate, tuple(map(int, k)), int(t)) for *k, t in zip(*keys, at, strict=True)], np.int64
-        )
+        asked = [(tuple(map(int, k)), int(t)) for *k, t in zip(*keys, at, strict=True)]
+        return [ints(self.window(a, key, t) for key, t in asked) for a in aggregates]
 
-    def total(self, aggregate: Aggregate, key: tuple[int, ...], at: int) -> int:
-        total = 0
-        for event in self.known(aggregate, key, at):
-            hop = aggregate.hop
-            if not hop or event.at // hop > at // hop - aggregate.buckets:
-                total += self.adds(aggregate, event)
-        return total
+    def window(self, aggregate: Aggregate, key: tuple[int, ...], at: int) -> int:
+        hop = aggregate.hop
+        inside = [
+            event
+            for event in self.known(aggregate, key, at)
+            if not hop or event.at // hop > at // hop - aggregate.buckets
+        ]
+        if aggregate.half_life is not None:
+            return sum(round(2**20 * 2 ** (e.at % hop / (hop / 16))) for e in inside)
+        if aggregate.kind == "sum" and aggregate.value is None:
+            return len(inside)
+        values = [self.worth(aggregate, e) for e in inside]
+        there = [v for v in values if v is not None]
+        if aggregate.kind == "distinct":
+            return len(set(there))
+        if aggregate.kind == "max":
+            return max((-v if aggregate.negated else v for v in there), default=NEVER)
+        return sum(there)
 
-    def adds(self, aggregate: Aggregate, event: Happened) -> int:
-        if aggregate.value is None:
-            return 1
-        value = event.values[aggregate.value]
-        return 0 if math.isnan(value) else round(value * 1e6)
+    def worth(self, aggregate: Aggregate, event: Happened) -> int | None:
+        """An event's value as a whole number; None when it is missing."""
+        if aggregate.value == "at":
+            return event.at
+        value, kind = event.values[aggregate.value], event.of.columns[aggregate.value]
+        if kind.storage == "number":
+            return None if math.isnan(value) else round(value * 1e6)
+        if value == -1:
+            return None
+        return value if kind.has_domain else value * 1_000_000
 
     def recent(self, aggregate: Aggregate, keys: Any, at: Any) -> Any:
         *keys, at = np.broadcast_arrays(*keys, at)
@@ -123,10 +145,24 @@ class OracleState:
             events = self.known(aggregate, tuple(map(int, k)), int(t))
             last = sorted(events, key=lambda e: (e.at, e.seq), reverse=True)[: aggregate.k]
             pad = aggregate.k - len(last)
-            values.append([e.values[aggregate.value] if aggregate.value else -1 for e in last] + [-1] * pad)
+            number = aggregate.value and aggregate.events.columns[aggregate.value].storage == "number"
+            empty = NEVER if number else -1
+            kept = [self.kept(aggregate, e) for e in last]
+            values.append([empty if v is None else v for v in kept] + [empty] * pad)
             times.append([e.at for e in last] + [NEVER] * pad)
         shape = (len(at), aggregate.k)
         return np.array(values, np.int64).reshape(shape), np.array(times, np.int64).reshape(shape)
+
+    def kept(self, aggregate: Aggregate, event: Happened) -> int | None:
+        """What a list keeps of an event."""
+        if aggregate.value is None:
+            return None
+        number = event.of.columns[aggregate.value].storage == "number"
+        return self.worth(aggregate, event) if number else event.values[aggregate.value]
+
+
+def place_of(h: Happened) -> tuple[int, int]:
+    return h.place
 
 
 class LogSource:
@@ -163,6 +199,8 @@ def columns_of(rows: list[dict[str, Any]], kinds: Any) -> dict[str, Any]:
     for name, kind in kinds.items():
         if kind.storage == "categories":
             made[name] = np.array([r.get(name, [-1] * SET_WIDTH) for r in rows], np.int64).reshape(-1, SET_WIDTH)
+        elif kind.storage == "text":
+            made[name] = [r.get(name) for r in rows]
         elif kind.storage == "number":
             made[name] = np.array([r.get(name, math.nan) for r in rows], np.float64)
         else:

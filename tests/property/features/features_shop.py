@@ -15,8 +15,9 @@ from winnow.data.schema import Events, Table, categories, category, flag, number
 from winnow.features.batch import FeatureBatch
 from winnow.features.declare import Age, Column
 from winnow.features.live import Caps, LiveReader, LiveWriter
-from winnow.features.past import Count, Last, Mean, Rate, Since, Sum
+from winnow.features.past import Count, Mean, Rate, Sum
 from winnow.features.plan import Plan
+from winnow.features.recent import Last, Since
 from winnow.features.view import Moments
 
 USERS, VIDEOS, START = 20, 30, 1_700_000_000 * MICROS

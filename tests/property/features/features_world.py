@@ -9,9 +9,9 @@ from features_oracle import Happened
 from hypothesis import strategies as st
 
 from winnow.core.time import FOREVER, MICROS, hours, minutes
-from winnow.data.schema import Events, Path, Table, categories, category, flag, number, ref, time
+from winnow.data.schema import Events, Path, Table, categories, category, flag, number, ref, text, time
+from winnow.features import across, past, recent
 from winnow.features import declare as d
-from winnow.features import past
 from winnow.features.plan import Plan
 from winnow.features.state import SET_WIDTH
 from winnow.features.view import Moments
@@ -48,11 +48,12 @@ class World:
 @st.composite
 def schemas(draw: Any) -> tuple[list[Table], list[Events]]:
     """One or two tables with columns of every kind, and two event types that refer to them."""
-    person = Table("person", key="id", columns={"land": category, "likes": categories, "size": number, "born": time})
+    columns = {"land": category, "likes": categories(domain="topic"), "size": number, "born": time, "about": text}
+    person = Table("person", key="id", columns=columns)
     tables, roles = [person], {"person": person, "other": person}
     if draw(st.booleans()):
-        thing = Table("thing", key="id", columns={"maker": category, "tags": categories, "owner": ref(person),
-                                                  "price": number, "free": flag, "made": time})  # fmt: skip
+        columns = {"maker": category, "tags": categories(domain="topic"), "owner": ref(person)}
+        thing = Table("thing", key="id", columns=columns | {"price": number, "free": flag, "made": time})
         tables, roles = [person, thing], {"person": person, "thing": thing}
     fields = {"seconds": number, "long": flag, "place": category}
     return tables, [Events("view", refs=roles, fields=fields), Events("click", refs=roles, fields={"seconds": number})]
@@ -70,30 +71,59 @@ def paths(tables: list[Table]) -> list[Path]:
 def features(draw: Any, tables: list[Table], events: list[Events]) -> d.Feature:
     """A random declaration."""
     view, click = events
-    keys = paths(tables)
-    single = [k for k in keys if k.kind.storage != "categories"]
-    one = draw(st.sampled_from(keys))
-    pair = (draw(st.sampled_from(single)), draw(st.sampled_from(keys)))
-    by = draw(st.sampled_from([one, pair, pair[::-1]]))
-    window = draw(st.sampled_from(WINDOWS))
+    single = [k for k in paths(tables) if k.kind.storage != "categories"]
+    one, first = draw(st.sampled_from(paths(tables))), draw(st.sampled_from(single))
+    by = draw(st.sampled_from([one, (first, one), (one, first)]))
     tests = draw(
         st.sampled_from([(), (view.seconds >= 18,), (view.long.equals(1),), (view.place > 0, view.seconds < 18)])
     )
-    events_ = draw(st.sampled_from([view, click]))
-    plain = [Path(t, (c,)) for t in tables for c, k in t.columns.items() if k.storage != "time"]
-    columns = tuple(p for p in keys if len(p.columns) == 1 and p.table is view.refs["person"])
+    given = {"by": by, "ttl": draw(st.sampled_from([None, None, minutes(2), hours(24)]))}
+    window = {"window": draw(st.sampled_from([w for v in WINDOWS for w in (v, (v, FOREVER))]))}
+    counted = past.Count(click, **given, window=window["window"])
     return draw(st.sampled_from([
-        d.Column(of=draw(st.sampled_from(plain))), d.Column(of=view.place), d.Column(of=view.seconds),
-        d.Hour(), d.Weekday(), d.Age(of=tables[0].born),
-        past.Count(view, tests, by=by, window=window),
-        past.Count(click, by=by, window=(window, FOREVER)),
-        past.Sum(events_.seconds, by=by, window=window),
-        past.Mean(events_.seconds, by=by, window=window, prior=(3.0, 2.0)),
-        past.Rate(view, tests, over=click, by=by, window=window, prior=(1.0, 7.0)),
-        past.Since(events_, by=by),
-        past.Last(view.person, tests, by=draw(st.sampled_from(single)), k=draw(st.integers(1, 4)), columns=columns),
-        past.Last(view.place, by=draw(st.sampled_from(single)), k=2),
+        *from_rows(tables, view, given["ttl"]), counted, *windowed(view, click, tests, given | window),
+        past.Decayed(draw(st.sampled_from(events)), half_life=draw(st.sampled_from([minutes(1), hours(1)])), **given),
+        recent.Since(view, by=by), recent.Last(view.place, by=first, k=2, ttl=given["ttl"]),
+        recent.Last(view.person, tests, by=first, k=draw(st.integers(1, 4)), columns=(tables[0].land, tables[0].likes)),
+        *(recent.Latest(f, tests, by=(first, first), ttl=given["ttl"]) for f in (view.person, view.seconds, view.long)),
+        *composed(tables, view, counted, given["ttl"]),
     ]))  # fmt: skip
+
+
+def from_rows(tables: list[Table], view: Events, ttl: Any) -> list[d.Feature]:
+    """Features of table rows and of the request."""
+    all_ = [Path(t, (c,)) for t in tables for c in t.columns]
+    plain = [p for p in all_ if p.kind.storage not in ("time", "text")]
+    return [
+        *(d.Column(of=p, ttl=ttl) for p in plain), *map(d.Missing, all_), d.Column(of=view.place),
+        d.Column(of=view.seconds), d.Hour(), d.Weekday(), d.Age(of=tables[0].born),
+    ]  # fmt: skip
+
+
+def windowed(view: Events, click: Events, tests: Any, given: dict[str, Any]) -> list[d.Feature]:
+    """Features of what happened in windows."""
+    return [
+        past.Count(view, tests, **given), past.Sum(click.seconds, **given), past.Sum(view.long, **given),
+        past.Mean(view.seconds, prior=(3.0, 2.0), **given),
+        past.Rate(view, tests, over=click, prior=(1.0, 7.0), **given),
+        past.Max(click.seconds, **given), past.Min(view.seconds, **given), past.Max(view.long, **given),
+        past.Distinct(view.place, tests, **given), past.Distinct(click.person, **given),
+    ]  # fmt: skip
+
+
+def composed(tables: list[Table], view: Events, counted: d.Feature, ttl: Any) -> list[d.Feature]:
+    """Features made of others."""
+    person = tables[0]
+    sets = [t.likes if t is person else t.tags for t in tables]
+    likes = recent.Last(view.person, by=person, k=3, columns=(person.likes,), ttl=ttl)
+    surprise = across.Cross((d.Column(of=view.place), d.Column(of=person.likes), across.Bucket(counted, (1.0,))))
+    return [
+        across.Bucket(counted, (1.0, 2.0)), across.Ratio(counted, d.Column(of=person.size)),
+        across.Difference(d.Age(of=person.born), recent.Since(view, by=person)),
+        across.Distance((person.size, person.size), (view.seconds, view.seconds)),
+        *(across.Overlap(one, other) for one in sets for other in (*sets, likes) if other is not one),
+        *([surprise] if len(counted.names) == 1 else []),
+    ]  # fmt: skip
 
 
 def plan_of(view: Events, chosen: list[d.Feature]) -> Plan:
@@ -119,6 +149,8 @@ def values_of(draw: Any, kinds: dict[str, Any], at: int) -> dict[str, Any]:
                 made[name] = draw(st.integers(-1, 1))
             case "time":
                 made[name] = at - draw(st.sampled_from([0, 1, 3600 * MICROS]))
+            case "text":
+                made[name] = draw(st.sampled_from([None, "", "a", "Ä", "a b"]))
             case "categories":
                 some = draw(st.lists(st.integers(0, ROWS - 1), max_size=3, unique=True))
                 made[name] = some + [-1] * (SET_WIDTH - len(some))
@@ -163,7 +195,7 @@ def moments(draw: Any, world: World, at: int) -> Moments:
         return np.array(draw(st.lists(st.integers(low, high), min_size=n, max_size=n)), np.int64)
 
     refs = {role: some(-1, ROWS) for role in world.events[0].refs}
-    return Moments(np.array([at]), refs, {"place": some(-1, ROWS)})
+    return Moments(np.array([at]), refs, {"place": some(-1, ROWS), "seconds": some(0, 90).astype(float)})
 
 
 @st.composite

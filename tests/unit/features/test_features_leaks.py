@@ -1,20 +1,23 @@
 """Declarations that would see the future or cannot work are refused, each with its own code."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from features_shop import click, features, follow, labels, seen, user, video, watch
 
+from winnow.core.declare import walk
 from winnow.core.time import FOREVER, days, hours, minutes, seconds
 from winnow.data.declare import Labels
 from winnow.data.declare import any as any_of
 from winnow.data.declare import sum as sum_of
-from winnow.data.schema import Table, category, number
+from winnow.data.schema import Events, Table, category, number, time
+from winnow.features import across, past, recent
 from winnow.features import declare as d
-from winnow.features import past
 from winnow.features.leaks import leaks
 
 shop = Table("shop", key="shop_id", columns={"town": category, "size": number})
+noted = Events("noted", refs={"user": user, "video": video}, fields={"when": time})
 wide = Labels(
     of=seen, within=hours(1), heads={"click": any_of(seen, seen.clicked.equals(1)), "s": sum_of(watch.seconds)}
 )
@@ -29,6 +32,17 @@ def test_a_sound_system_has_none() -> None:
     assert codes(d.Column(of=seen.surface), d.Position(of=seen.position)) == []
 
 
+def every_code(feature: d.Feature) -> list[str]:
+    """What is wrong with a feature and with what it is made of, in a system with the usual retention."""
+    frame = SimpleNamespace(retention=days(365))
+    system = SimpleNamespace(labels=labels, features=[feature], frame=frame)
+    return [p.code for part in walk([feature]) for p in part.problems(system)]
+
+
+def counts(windows: int) -> past.Count:
+    return past.Count(watch, by=user, window=[days(n + 1) for n in range(windows)])
+
+
 @pytest.mark.parametrize(
     ("feature", "code"),
     [
@@ -39,16 +53,35 @@ def test_a_sound_system_has_none() -> None:
         (past.Count(watch, by=video.price), "not-a-key"),
         (past.Count(watch, by=(video.tags, video.tags)), "two-sets"),
         (past.Count(watch, (seen.position >= 1,), by=user), "unknown-field"),
-        (past.Last(watch.seconds, by=user), "cannot-keep-last"),
-        (past.Last(watch.video, by=video.tags), "last-by-set"),
-        (past.Last(watch.video, by=user, k=0), "bad-k"),
-        (past.Sum(watch.video, by=user), "not-a-number"),
+        (recent.Last(noted.when, by=user), "unfit-field"),
+        (past.Sum(watch.video, by=user), "unfit-field"),
+        (past.Max(watch.video, by=user), "unfit-field"),
+        (past.Distinct(watch.seconds, by=user), "unfit-field"),
+        (past.Decayed(watch, by=user, half_life=days(30)), "window-over-retention"),
+        (past.Decayed(watch, by=user, half_life=seconds(1)), "window-too-short"),
+        (past.Count(watch, by=user, window=days(400)), "window-over-retention"),
+        (past.Count(watch, by=user, ttl=-days(1)), "bad-ttl"),
+        (d.Hour(ttl=days(1)), "bad-ttl"),
+        (d.Column(of=seen.surface, ttl=days(1)), "bad-ttl"),
+        (across.Bucket(d.Age(of=video.made), (7, 1)), "bad-edges"),
+        (across.Bucket(d.Column(of=video.author), (1, 7)), "wrong-part"),
+        (across.Ratio(counts(2), counts(3)), "unequal-windows"),
+        (across.Difference(counts(3), counts(2)), "unequal-windows"),
+        (across.Ratio(counts(2), past.Sum(watch.video, by=user)), "unfit-field"),
+        (across.Cross((d.Column(of=video.author),)), "bad-cross"),
+        (across.Cross((d.Column(of=video.author), d.Column(of=user.country)), buckets=1), "bad-cross"),
+        (across.Cross((d.Column(of=video.tags), d.Column(of=video.tags))), "two-sets"),
+        (across.Distance((video.price, video.author), (video.price, video.price)), "not-a-number"),
+        (across.Overlap(video.tags, video.author), "different-domains"),
+        (across.Overlap(video.tags, recent.Last(watch.video, by=user)), "different-domains"),
+        (recent.Last(watch.video, by=video.tags), "last-by-set"),
+        (recent.Last(watch.video, by=user, k=0), "bad-k"),
         (past.Count(watch, by=user, window=seconds(100_001)), "uneven-window"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_each_mistake_has_its_code(feature: d.Feature, code: str) -> None:
-    assert code in codes(feature)
+    assert code in every_code(feature)
 
 
 @pytest.mark.parametrize("window", [minutes(1), minutes(90), hours(25), days(90), days(365), FOREVER])
