@@ -1,13 +1,12 @@
 """Runs the monitors that a system declares over what has been served and what came of it."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
+from winnow.continual.skew import replay
 from winnow.core.system import System
 from winnow.core.time import now_us
 from winnow.features.batch import Floats
 from winnow.features.history import HistoryState
-from winnow.features.plan import Plan
 from winnow.monitoring.checks import Calibration, Drift, Finding, Skew
 from winnow.training import dataset
 from winnow.training.dataset import HistorySource
@@ -26,11 +25,8 @@ def check(stores: Stores, system: System) -> list[Finding]:
     stores.history.sync(stores.log)
     rows = dataset.labelled(system, stores.history, now_us()).tail(2 * SAMPLE)
     served = as_served(system, stores.history, rows)
-    plan, state = Plan.of(system.features, system.labels), HistoryState(HistorySource(stores.history))
-    of_served = rows[served.rows.tolist()]
-    moments = dataset.moments_of(system, of_served)
-    replayed = plan.compute(replace(moments, at=served.as_of), state).numeric
-    logged = served.features(plan.numeric_names)
+    both = replay(system, HistoryState(HistorySource(stores.history)), rows, served)
+    of_served, logged = both.rows, both.served
     final = (of_served["state"] == "final").to_numpy()
     labels = {h: of_served[h].to_numpy()[final] for h in system.labels.heads}
     predicted = {h: served.columns[f"head_{h}"][final] for h in labels if f"head_{h}" in served.columns}
@@ -38,16 +34,16 @@ def check(stores: Stores, system: System) -> list[Finding]:
     found: list[Finding] = []
     for monitor in system.monitors:
         if isinstance(monitor, Skew):
-            found += monitor.check(plan.numeric_names, logged, replayed)
+            found += monitor.check(both.names, logged, both.again)
         elif isinstance(monitor, Drift) and half:
-            found += monitor.check(_columns(plan, logged[:half]), _columns(plan, logged[half:]))
+            found += monitor.check(_columns(both.names, logged[:half]), _columns(both.names, logged[half:]))
         elif isinstance(monitor, Calibration):
             found += monitor.check(labels, predicted)
     return found
 
 
-def _columns(plan: Plan, matrix: Floats) -> dict[str, Floats]:
-    return {name: matrix[:, i] for i, name in enumerate(plan.numeric_names)}
+def _columns(names: Iterable[str], matrix: Floats) -> dict[str, Floats]:
+    return {name: matrix[:, i] for i, name in enumerate(names)}
 
 
 def bad(findings: Iterable[Finding]) -> list[Finding]:

@@ -86,8 +86,13 @@ def digest(data: Any) -> str:
     return hashlib.sha256(canonical(data).encode()).hexdigest()[:16]
 
 
-def walk(value: Any) -> Iterator[Declared]:
-    """Every declaration inside a value, outermost first; through dataclasses, mappings and sequences."""
+def walk(value: Any, _within: tuple[int, ...] = ()) -> Iterator[Declared]:
+    """Every declaration inside a value, outermost first; through dataclasses, mappings and sequences.
+
+    What contains itself is entered once.
+    """
+    if id(value) in _within:
+        return
     if isinstance(value, Declared):
         yield value
     if is_dataclass(value) and not isinstance(value, type):
@@ -97,4 +102,4 @@ def walk(value: Any) -> Iterator[Declared]:
     else:
         inner = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
     for part in inner:
-        yield from walk(part)
+        yield from walk(part, (*_within, id(value)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,19 +50,32 @@ class Checked:
         at: own time of each row, int64 [n], never missing.
         faults: what was found.
         blame: per row the index in `faults` of the first rule that it breaks, -1 for a good row; int64 [n].
+        sent: own time of each row as it was sent, int64 [n], `NO_TIME` where there was none.
+        counted: expectations that rows break and that let them in all the same.
     """
 
     parsed: Mapping[str, Parsed]
     at: NDArray[np.int64]
     faults: Sequence[Fault]
     blame: NDArray[np.int64]
+    sent: NDArray[np.int64]
+    counted: Sequence[Fault] = ()
 
     @property
     def good(self) -> Mask:
         return self.blame < 0
 
 
-def check(spec: Spec, raw: Mapping[str, Raw], *, rows: int, now: int, unknown: Sequence[Fault] = ()) -> Checked:
+class Expecting(Protocol):
+    """Expectations of a type, besides its declaration: `expectations.enforce.Rules`."""
+
+    def broken(self, spec: Spec, parsed: Mapping[str, Parsed], rows: int) -> tuple[list[Fault], list[Fault]]: ...
+
+
+def check(
+    spec: Spec, raw: Mapping[str, Raw], *, rows: int, now: int, unknown: Sequence[Fault] = (),
+    expected: Expecting | None = None,
+) -> Checked:  # fmt: skip
     """Parses and checks the columns of `rows` rows of one type.
 
     Args:
@@ -71,13 +84,16 @@ def check(spec: Spec, raw: Mapping[str, Raw], *, rows: int, now: int, unknown: S
         rows: how many rows.
         now: the present; later times are refused, or read as now when within five minutes.
         unknown: faults found before, such as unknown fields.
+        expected: what else the rows should be.
     """
     parsed = {name: parse(values, spec.columns[name].storage) for name, values in raw.items()}
     faults = [*unknown, *(f for name, column in parsed.items() for f in _column_faults(spec, name, column))]
-    at = parsed[spec.time].values if spec.time in parsed else np.full(rows, NO_TIME)
-    faults += _too_late(spec.time, at > now + SKEW_US)
-    at = np.where(at == NO_TIME, now, np.minimum(at, now))
-    return Checked(parsed, at, faults, _blame(faults, rows))
+    sent = parsed[spec.time].values if spec.time in parsed else np.full(rows, NO_TIME)
+    faults += _too_late(spec.time, sent > now + SKEW_US)
+    refused, counted = expected.broken(spec, parsed, rows) if expected else ([], [])
+    faults += refused
+    at = np.where(sent == NO_TIME, now, np.minimum(sent, now))
+    return Checked(parsed, at, faults, _blame(faults, rows), sent, counted)
 
 
 def _blame(faults: Sequence[Fault], rows: int) -> NDArray[np.int64]:
@@ -170,14 +186,23 @@ def summary(spec: Spec, checked: Checked, raw: Mapping[str, Raw], places: NDArra
         raw: the values as sent, to quote the first bad one (never a personal one).
         places: place of each row in what was sent, int64 [n].
     """
+    why = "the row was set aside with this reason; the good rows of the batch landed"
     for i, fault in enumerate(checked.faults):
-        rows = np.flatnonzero(checked.blame == i)
-        if len(rows):
-            where = f"{spec.name}[{places[rows[0]]}].{fault.field}"
-            quote = _quote(spec, fault.field, raw, int(rows[0]))
-            more = f" ({len(rows)} rows; this is the first)" if len(rows) > 1 else ""
-            why = "the row was set aside with this reason; the good rows of the batch landed"
-            yield Problem(fault.code, f"`{fault.field}`{quote} {fault.reason}{more}", where, why, fault.fix)
+        yield from _told(spec, fault, checked.blame == i, raw=raw, places=places, why=why)
+    why = "the row landed: its expectation only warns"
+    for fault in checked.counted:
+        yield from _told(spec, fault, fault.rows & checked.good, raw=raw, places=places, why=why)
+
+
+def _told(
+    spec: Spec, fault: Fault, mask: Mask, *, raw: Mapping[str, Raw], places: NDArray[np.int64], why: str
+) -> Iterator[Problem]:
+    rows = np.flatnonzero(mask)
+    if len(rows):
+        where = f"{spec.name}[{places[rows[0]]}].{fault.field}"
+        quote = _quote(spec, fault.field, raw, int(rows[0]))
+        more = f" ({len(rows)} rows; this is the first)" if len(rows) > 1 else ""
+        yield Problem(fault.code, f"`{fault.field}`{quote} {fault.reason}{more}", where, why, fault.fix)
 
 
 def _quote(spec: Spec, name: str, raw: Mapping[str, Raw], row: int) -> str:

@@ -20,6 +20,8 @@ from winnow.core.time import now_us
 from winnow.data import spec as specs
 from winnow.data.batch import MOST_PROBLEMS, Batch, Receipt
 from winnow.data.chunk import ChunkKind
+from winnow.data.expectations.edge import Edge
+from winnow.data.expectations.tally import Note
 from winnow.data.log import EventLog
 from winnow.data.quarantine import Row as QuarantinedRow
 from winnow.data.schema import Events, Kind, Table
@@ -37,6 +39,7 @@ class Intake:
         tables: the tables of the project by name.
         events: its event types by name.
         clock: the present, microseconds UTC.
+        expected: what is expected of rows besides their declaration; see `data/expectations`.
     """
 
     def __init__(
@@ -46,8 +49,10 @@ class Intake:
         events: Mapping[str, Events],
         *,
         clock: Callable[[], int] = now_us,
+        expected: Edge | None = None,
     ) -> None:
         self._log = log
+        self._expected = expected
         self._clock = clock
         self._tables = {name: specs.of_table(table) for name, table in tables.items()}
         self._events = {name: specs.of_events(event) for name, event in events.items()}
@@ -125,10 +130,20 @@ class Intake:
     def _append(self, staged: Staged, *, settled: Sequence[int] = ()) -> Receipt:
         batch = Batch(staged.drafts, staged.rejects, settled)
         receipt = self._log.append(batch) if staged.drafts or staged.rejects or settled else Receipt()
+        if self._expected:
+            self._expected.count(_counted(staged, receipt), self._clock())
         return replace(receipt, refused=staged.refused, problems=staged.problems[:MOST_PROBLEMS])
 
     def _stager(self, backfill: bool) -> Stager:
-        return Stager(now=self._clock(), backfill=backfill)
+        return Stager(now=self._clock(), backfill=backfill, expected=self._expected)
+
+
+def _counted(staged: Staged, receipt: Receipt) -> list[Note]:
+    """What to count about a batch: what was noted, and how much of it the log had already."""
+    if not receipt.duplicates:
+        return list(staged.notes)
+    names = {d.name for d in staged.drafts}
+    return [*staged.notes, Note("event", names.pop() if len(names) == 1 else "*", "", "resent", receipt.duplicates)]
 
 
 def _check_columns(spec: Spec, columns: Sequence[str]) -> None:

@@ -160,6 +160,9 @@ class Table(Declared):
 
     def problems(self, system: Any) -> Iterator[Problem]:
         yield from _reserved(self.name, self.columns, self.where)
+        if circle := _circle(self, (self.name,)):
+            what, why = f"references go in a circle: {' → '.join(circle)}", "a path along them would have no end"
+            yield Problem("cyclic-reference", what, self.where, why, "keep one of them as a category of ids")
 
     def to_data(self) -> dict[str, Any]:
         columns = {k: v.to_data() for k, v in self.columns.items()}
@@ -220,6 +223,17 @@ class Events(Declared):
             "refs": {role: table.name for role, table in self.refs.items()},
             "fields": {k: v.to_data() for k, v in self.fields.items()},
         }
+
+
+def _circle(table: Table, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Table names along references from the last of the path back to its first; empty when none lead there."""
+    for kind in table.columns.values():
+        if kind.table is not None and kind.table.name == path[0]:
+            return (*path, path[0])
+        if kind.table is not None and kind.table.name not in path:
+            if found := _circle(kind.table, (*path, kind.table.name)):
+                return found
+    return ()
 
 
 def _reserved(owner: str, names: Mapping[str, Any], where: str) -> Iterator[Problem]:

@@ -16,6 +16,8 @@ from winnow.data.batch import Coded, Draft, Reject
 from winnow.data.checks import Checked, check, names, summary, unknown_fields
 from winnow.data.chunk import ChunkKind, Column
 from winnow.data.columns import Raw, parse
+from winnow.data.expectations.edge import Edge
+from winnow.data.expectations.tally import Note
 from winnow.data.schema import Storage
 from winnow.data.spec import Spec
 
@@ -32,6 +34,7 @@ class Staged:
         problems: one per kind of mistake.
         refused: how many rows cannot even be quarantined.
         bad: places of the rows that did not pass.
+        notes: what to count about rows that passed.
     """
 
     drafts: tuple[Draft, ...] = ()
@@ -39,6 +42,7 @@ class Staged:
     problems: tuple[Problem, ...] = ()
     refused: int = 0
     bad: frozenset[int] = frozenset()
+    notes: tuple[Note, ...] = ()
 
     def __add__(self, other: "Staged") -> "Staged":
         return Staged(
@@ -47,6 +51,7 @@ class Staged:
             self.problems + other.problems,
             self.refused + other.refused,
             self.bad | other.bad,
+            self.notes + other.notes,
         )
 
 
@@ -57,10 +62,12 @@ class Stager:
     Args:
         now: the present, microseconds UTC.
         backfill: whether the rows come from an import.
+        expected: what is expected of rows besides their declaration.
     """
 
     now: int
     backfill: bool = False
+    expected: Edge | None = None
 
     def events(self, rows: Sequence[Row], known: Mapping[str, Spec]) -> Staged:
         """Event objects of any types, in the order sent."""
@@ -129,16 +136,19 @@ class Stager:
         """Checks the rows of one type and shape; `first` numbers them anew instead of by their places."""
         sent = np.asarray(places, dtype=np.int64)
         unknown = [] if isinstance(rows, pl.DataFrame) else unknown_fields(spec, rows)
-        checked = check(spec, raw, rows=len(sent), now=self.now, unknown=unknown)
+        rules = self.expected.rules(spec.kind, spec.name) if self.expected else None
+        checked = check(spec, raw, rows=len(sent), now=self.now, unknown=unknown, expected=rules)
+        notes = tuple(rules.notes(spec, checked, self.now)) if rules else ()
         order = sent if first is None else np.arange(first, first + len(sent))
         draft = _draft(spec, checked, order, backfill=self.backfill)
         if spec.kind == "row" and self.backfill and spec.time in raw:
             draft = replace(draft, event_id=_fingerprints(spec, rows, checked.good))
+        problems = tuple(summary(spec, checked, raw, sent)) if checked.faults or checked.counted else ()
         if checked.good.all():
-            return Staged((draft,))
+            return Staged((draft,), problems=problems, notes=notes)
         rejects = tuple(_rejects(spec, checked, rows, backfill=self.backfill))
-        problems = tuple(summary(spec, checked, raw, sent))
-        return Staged((draft,) if len(draft) else (), rejects, problems, bad=frozenset(sent[~checked.good].tolist()))
+        bad = frozenset(sent[~checked.good].tolist())
+        return Staged((draft,) if len(draft) else (), rejects, problems, bad=bad, notes=notes)
 
     def _unusable(
         self, kind: ChunkKind, rows: Sequence[Any], places: Sequence[int], *, problem: Problem, name: str = ""

@@ -11,20 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.core.time import to_us
+from winnow.core.errors import InputError, Problem
+from winnow.core.time import FOREVER, MICROS, iso, to_us
 from winnow.data.schema import Condition, Events, Path, Table
 from winnow.features.aggregate import OWN_TIME, Aggregate
 from winnow.features.batch import FeatureBatch, Ints
 from winnow.features.declare import Feature
 from winnow.features.history import HistoryState, Source
 from winnow.features.keys import Columns, follow, missing, passing, stored
-from winnow.features.meaning import alone
+from winnow.features.meaning import alone, windows
 from winnow.features.plan import Plan
 from winnow.features.state import NEVER
 from winnow.features.view import Moments, View
 
 Floats = NDArray[np.float64]
 _SPREAD = 300  # moments between changes
+_WINDOWS = 5  # a story that is told without a beginning goes back this many windows
+_QUIET = 7 * 86_400 * MICROS  # or this far, where nothing has happened
 _EXACT = 1_500  # with more events than this in the span, changes are not asked for one by one
 
 
@@ -99,12 +102,13 @@ class Asked:
     Args:
         refs: role → row number.
         roles: table → role, as a plan has it.
-        start, end: the span, microseconds UTC; `end` is the moment of "now".
+        start: where the story begins, microseconds UTC; None for what the value rests on, and some more.
+        end: where it ends, the moment of "now".
     """
 
     refs: Mapping[str, int]
     roles: Mapping[str, str]
-    start: int
+    start: int | None
     end: int
 
     def moments(self, at: Ints) -> Moments:
@@ -123,12 +127,16 @@ def told(feature: Feature, name: str, asked: Asked, *, state: HistoryState, sour
         source: the same history, to find the events in.
 
     Raises:
-        InputError: `missing-role` when `asked` lacks a key that the feature needs.
+        InputError: `missing-role` when `asked` lacks a key that the feature needs; `bad-span`.
     """
     one = alone(feature, name)
     view = View(asked.moments(np.array([asked.end], np.int64)), state, asked.roles, one.aggregates())
     lanes = [*_event_lanes(one, view, asked, source), *_row_lanes(one, view, asked, source)]
-    at = _moments(lanes, one, asked)
+    start = asked.start if asked.start is not None else _beginning(lanes, one, asked.end)
+    if start >= asked.end:
+        what = f"the story would begin at {iso(start)} and end at {iso(asked.end)}"
+        raise InputError(Problem("bad-span", what, fix="give an earlier --from or a later --to"))
+    at = _moments(lanes, one, (start, asked.end))
     plan, blank = (Plan((f,), asked.roles) for f in (one, replace(one, default=float("nan"))))
     made = [p.compute(asked.moments(at), state, training=True) for p in (plan, blank)]
     values, levels = _values(made[0], name)
@@ -151,14 +159,23 @@ def _values(batch: FeatureBatch, name: str) -> tuple[Floats, list[tuple[int, ...
     return np.array([levels.index(s) for s in sets], np.float64), levels
 
 
-def _moments(lanes: Sequence[Lane], feature: Feature, asked: Asked) -> Ints:
+def _beginning(lanes: Sequence[Lane], feature: Feature, end: int) -> int:
+    """Some windows back, but not far before the first event."""
+    spans = [to_us(w) for w in windows(feature, feature.names[0]) if w != FOREVER]
+    first = min((int(lane.at.min()) for lane in lanes if len(lane.at)), default=end - _QUIET)
+    begin = first - max((end - first) // 20, 1)
+    return max(begin, end - _WINDOWS * max(spans)) if spans else begin
+
+
+def _moments(lanes: Sequence[Lane], feature: Feature, span: tuple[int, int]) -> Ints:
     """Both sides of every change in the span, and moments spread between them."""
-    spread = np.linspace(asked.start, asked.end, _SPREAD).astype(np.int64)
+    start, end = span
+    spread = np.linspace(start, end, _SPREAD).astype(np.int64)
     exact = [lane for lane in lanes if len(lane.at) <= _EXACT]
     last = [np.concatenate([lane.known_at, *_leaving(lane, feature)]) for lane in exact]
     changes = np.concatenate([np.empty(0, np.int64), *last])
     at = np.concatenate([spread, changes, changes + 1])
-    return np.unique(np.append(at[(at >= asked.start) & (at <= asked.end)], [asked.start, asked.end]))
+    return np.unique(np.append(at[(at >= start) & (at <= end)], [start, end]))
 
 
 def _leaving(lane: Lane, feature: Feature) -> list[Ints]:

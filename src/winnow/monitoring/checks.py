@@ -76,7 +76,7 @@ class Skew(Monitor):
         if served.shape != replayed.shape or served.shape[1:] != (len(names),):
             what = f"served {served.shape}, replayed {replayed.shape}, {len(names)} names"
             raise InputError(Problem("lengths-differ", what, fix="compare the same rows and features"))
-        differ = (served != replayed) & ~(np.isnan(served) & np.isnan(replayed))
+        differ = differing(served, replayed)
         return _worst_first(self._of(name, differ[:, f]) for f, name in enumerate(names))
 
     def _of(self, name: str, differ: NDArray[np.bool_]) -> Finding:
@@ -166,6 +166,11 @@ class Calibration(Monitor):
             ece = metrics.ece(y, p)
             what = f"predicted and observed rates lie {ece:.4f} apart"
             yield self._finding(head, "ece", ece, limit=self.ece, n=n, what=what)
+
+
+def differing(served: NDArray[np.float32], replayed: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where two matrices of features differ, to the bit; NaN equals NaN. bool [N, F]."""
+    return (served != replayed) & ~(np.isnan(served) & np.isnan(replayed))
 
 
 def _worst_first(findings: Iterator[Finding]) -> list[Finding]:

@@ -20,6 +20,7 @@ from winnow.features.plan import Plan
 from winnow.features.view import Moments
 from winnow.models.examples import Catalogue, Examples
 from winnow.training.cut import by_rule
+from winnow.training.leakage import refuse_later_inputs
 from winnow.training.served import AsServed, as_served
 
 Columns = Mapping[str, NDArray[Any]]
@@ -60,18 +61,22 @@ def build(system: System, history: History, *, as_of: int, split: TimeSplit | No
         split: where to cut; `by_rule` when left out.
 
     Raises:
-        InputError: `too-few-rows`.
+        InputError: `too-few-rows`; `input-after-row` when a feature reads the future.
     """
     rows = labelled(system, history, as_of).filter(pl.col("state") == "final")
     at = rows["at"].to_numpy()
     split = split or by_rule(at)
     embargo = split.embargo if split.embargo is not None else system.retrain.embargo
     masks = replace(split, embargo=embargo).parts(at, within=system.labels.within)
-    state, plan = HistoryState(HistorySource(history)), Plan.of(system.features, system.labels)
-    parts = {}
+    source, plan = HistorySource(history), Plan.of(system.features, system.labels)
+    state, parts = HistoryState(source), {}
     for name, mask in masks.items():
         part = rows.filter(pl.Series(mask))
-        parts[name] = _examples(system, part, plan=plan, state=state, served=as_served(system, history, part))
+        served = as_served(system, history, part)
+        parts[name] = _examples(system, part, plan=plan, state=state, served=served)
+        if name == "train":
+            asked = moments_of(system, part)
+            refuse_later_inputs(plan, source, replace(asked, at=served.moments(asked.at)), asked.at)
     catalogue = _catalogue(system, plan, history=history, state=state, at=parse_time(split.train_until))
     return Dataset(plan, split, parts["train"], parts["valid"], parts["test"], catalogue, state)
 

@@ -11,7 +11,7 @@ from winnow.core.time import FOREVER, days, hours, minutes, seconds
 from winnow.data.declare import Labels
 from winnow.data.declare import any as any_of
 from winnow.data.declare import sum as sum_of
-from winnow.data.schema import Events, Table, category, number, time
+from winnow.data.schema import Events, Table, category, number, ref, time
 from winnow.features import across, past, recent
 from winnow.features import declare as d
 from winnow.features.leaks import leaks
@@ -111,3 +111,15 @@ def test_problems_say_what_where_and_how() -> None:
 
 def test_click_counts_are_features() -> None:
     assert codes(past.Rate(click, over=seen, by=video)) == []
+
+
+def test_references_in_a_circle_are_refused() -> None:
+    columns = {"country": category}
+    person = Table("person", key="id", columns=columns)
+    firm = Table("firm", key="id", columns={"owner": ref(person)})
+    assert list(person.problems(None)) == []
+    columns["employer"] = ref(firm)
+    (problem,) = person.problems(None)
+    assert problem.code == "cyclic-reference"
+    assert "person → firm → person" in problem.what
+    assert [t.name for t in walk(person)] == ["person", "firm"]  # looking through it comes to an end

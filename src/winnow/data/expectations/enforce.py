@@ -1,7 +1,7 @@
 """Expectations at the edge: which of the rows that come in break one, by columns."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -10,29 +10,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from winnow.core.time import iso
-from winnow.data.checks import Fault
+from winnow.core.time import MICROS, iso
+from winnow.data.checks import Checked, Fault
 from winnow.data.chunk import NO_TIME
 from winnow.data.columns import Mask, Parsed
 from winnow.data.expectations.declare import ColumnExpectation, Group
 from winnow.data.expectations.file import number
+from winnow.data.expectations.tally import Note
 from winnow.data.schema import Storage
+from winnow.data.spec import Spec
 
 _FIX = "correct it at its source; where the value is right, change expectations.toml and replay the quarantine"
 _MISSING = {"number": np.nan, "time": NO_TIME, "flag": -1}
-
-
-@dataclass(frozen=True, eq=False)
-class Broken:
-    """Rows that break expectations.
-
-    Args:
-        refused: those that are set aside.
-        counted: those that are let in.
-    """
-
-    refused: list[Fault]
-    counted: list[Fault]
 
 
 class Rules:
@@ -43,21 +32,59 @@ class Rules:
     """
 
     def __init__(self, group: Group) -> None:
-        self.producer = group.producer
+        self._producer = group.producer
         self._columns = {name: _Rule(name, column) for name, column in group.columns.items()}
 
-    def broken(self, parsed: Mapping[str, Parsed], rows: int) -> Broken:
-        """The expectations that some rows break.
+    def broken(self, spec: Spec, parsed: Mapping[str, Parsed], rows: int) -> tuple[list[Fault], list[Fault]]:
+        """The expectations that some rows break: those that set the rows aside, and those that are only counted.
 
         Args:
-            parsed: column → values; a column that was not sent counts as missing in every row.
+            spec: of the rows.
+            parsed: column → values, for the columns that were sent.
             rows: how many.
         """
-        found = Broken([], [])
+        refused: list[Fault] = []
+        counted: list[Fault] = []
+        lives = _lives(parsed, rows)
         for name, rule in self._columns.items():
-            for refuse, fault in rule.faults(parsed.get(name), rows):
-                (found.refused if refuse else found.counted).append(fault)
-        return found
+            # A table row leaves a column that it does not name as it was; an event has no value there.
+            if name in parsed or spec.kind == "event":
+                for refuse, fault in rule.faults(parsed.get(name), lives):
+                    (refused if refuse else counted).append(fault)
+        return refused, counted
+
+    def notes(self, spec: Spec, checked: Checked, now: int) -> Iterator[Note]:
+        """What to count about rows that are let in.
+
+        Args:
+            spec: of the rows.
+            checked: what was found.
+            now: the present, by which clocks are judged.
+        """
+        for fault in checked.counted:
+            if rows := int((fault.rows & checked.good).sum()):
+                yield Note(spec.kind, spec.name, fault.field, fault.code, rows)
+        if spec.kind == "event":
+            yield from self._clocks(spec, checked, now)
+
+    def _clocks(self, spec: Spec, checked: Checked, now: int) -> Iterator[Note]:
+        senders = checked.parsed.get(self._producer)
+        who = np.array([""] if senders is None else senders.values, dtype=object)
+        ahead = (checked.sent > now) & checked.good
+        for one, rows in Counter(who.tolist()).items():
+            total = int(checked.good.sum()) if senders is None else rows
+            yield Note("event", spec.name, spec.time, "taken", total, one or "")
+            mine = ahead if senders is None else ahead & (who == one)
+            if mine.any():
+                seconds = (checked.sent[mine] - now) / MICROS
+                total, most = float(seconds.sum()), float(seconds.max())
+                yield Note("event", spec.name, spec.time, "ahead", len(seconds), one or "", total, most)
+
+
+def _lives(parsed: Mapping[str, Parsed], rows: int) -> Mask:
+    """Rows that are not deletions, which clear every column."""
+    deleted = parsed.get("deleted")
+    return np.ones(rows, dtype=bool) if deleted is None else deleted.values != 1
 
 
 class _Rule:
@@ -70,28 +97,40 @@ class _Rule:
         self._hard = _Range(expected.never_below, expected.never_above)
         self._values = frozenset(expected.values or ()) if expected.others == 0 else None
 
-    def faults(self, column: Parsed | None, rows: int) -> Iterator[tuple[bool, Fault]]:
+    def faults(self, column: Parsed | None, lives: Mask) -> Iterator[tuple[bool, Fault]]:
         """Whether rows are refused, and which."""
-        if self._needed and (missing := _missing(column, rows, self._kind)) is not None:
+        if self._needed and (missing := _missing(column, lives, self._kind)) is not None:
             yield from self._found(self._refuse, "is missing", unexpected_missing=missing)
         if column is None:
             return
         if self._kind in ("number", "time"):
-            yield from self._outside(column.values, self._hard, refuse=True, word="never")
-            yield from self._outside(column.values, self._usual, refuse=self._refuse, word="not")
-        if self._values is not None and (odd := _others(column.values, self._values)) is not None:
-            yield from self._found(self._refuse, f"is none of the {len(self._values)} known values",
-                                   unexpected_value=odd)  # fmt: skip
+            yield from self._outside(column.values, self._hard, refuse=True, word="possible")
+            yield from self._outside(column.values, self._usual, refuse=self._refuse, word="usual")
+        if self._values is not None and (odd := self._others(column.values)) is not None:
+            reason = f"is none of the {len(self._values)} known values"
+            yield from self._found(self._refuse, reason, unexpected_value=odd)
 
-    def _outside(self, values: NDArray[Any], span: "_Range", *, refuse: bool, word: str) -> Iterator[tuple[bool, Fault]]:
+    def _outside(
+        self, values: NDArray[Any], span: "_Range", *, refuse: bool, word: str
+    ) -> Iterator[tuple[bool, Fault]]:
         if (rows := span.below(values)) is not None:
-            yield from self._found(refuse, f"is below {span.low_text}: expected {word} to be", below_expected=rows)
+            yield from self._found(refuse, f"is below {span.low_text}, the smallest {word} value", below_expected=rows)
         if (rows := span.above(values)) is not None:
-            yield from self._found(refuse, f"is above {span.high_text}: expected {word} to be", above_expected=rows)
+            yield from self._found(refuse, f"is above {span.high_text}, the largest {word} value", above_expected=rows)
 
     def _found(self, refuse: bool, reason: str, **faults: Mask) -> Iterator[tuple[bool, Fault]]:
         for code, rows in faults.items():
             yield refuse, Fault(self._name, code.replace("_", "-"), rows, reason, _FIX)
+
+    def _others(self, values: list[Any]) -> Mask | None:
+        """The rows with a value that is not known; almost always there is none, and a set of the values tells."""
+        several = self._kind == "categories"
+        odd = set(chain.from_iterable(filter(None, values)) if several else values) - (self._values or set()) - {None}
+        if not odd:
+            return None
+        series = pl.Series(values, dtype=pl.List(pl.String) if several else pl.String)
+        rows = series.list.set_intersection(list(odd)).list.len() > 0 if several else series.is_in(list(odd))
+        return rows.fill_null(False).to_numpy()
 
 
 class _Range:
@@ -121,29 +160,17 @@ def _bound(bound: float | datetime | None) -> str:
     return iso(int(number(bound))) if isinstance(bound, datetime) else f"{bound:g}"
 
 
-def _missing(column: Parsed | None, rows: int, kind: Storage) -> Mask | None:
+def _missing(column: Parsed | None, lives: Mask, kind: Storage) -> Mask | None:
     """The rows without a value; values that do not parse have a fault of their own already."""
     if column is None:
-        return np.ones(rows, dtype=bool)
+        return lives
     values = column.values
     if isinstance(values, list):
         if all(values):
             return None
-        mask = np.array([not v for v in values], dtype=bool)
+        mask = lives & np.array([not v for v in values], dtype=bool)
     else:
-        mask = np.isnan(values) if kind == "number" else values == _MISSING[kind]
+        mask = lives & (np.isnan(values) if kind == "number" else values == _MISSING[kind])
     for faulty in column.faults.values():
         mask &= ~faulty
     return mask if mask.any() else None
-
-
-def _others(values: list[Any], known: frozenset[str]) -> Mask | None:
-    """The rows with a value that is not known; almost always there is none, and a set of the values tells."""
-    several = any(isinstance(v, list) for v in values[:100])
-    flat = chain.from_iterable(filter(None, values)) if several else values
-    odd = set(flat) - known - {None}
-    if not odd:
-        return None
-    series = pl.Series(values, dtype=pl.List(pl.String) if several else pl.String)
-    rows = series.list.eval(pl.element().is_in(odd)).list.any() if several else series.is_in(odd)
-    return rows.fill_null(False).to_numpy()

@@ -71,7 +71,10 @@ class Tally:
         rows = [(hour, n.kind, n.name, n.field, n.code, n.who, n.rows, n.amount, n.most) for n in notes]
         with self._lock:
             try:
-                self._open().executemany(_ADD, rows)
+                connection = self._open()
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(_ADD, rows)
+                connection.execute("COMMIT")
             except sqlite3.Error:
                 self._connection = None
 

@@ -79,7 +79,7 @@ def _axis(across: Scale, start: int, end: int, *, height: float) -> Iterator[str
         yield element("text", label, kind="small middle", x=x, y=TOP + CHART + 19)
     x = float(across(end))
     yield element("line", kind="edge", x1=x, x2=x, y1=TOP + 12, y2=height)
-    yield element("text", f"now: {iso(end)[:19].replace('T', ' ')}", kind="small end", x=x + 4, y=height + 12)
+    yield element("text", f"now: {iso(end)[:19].replace('T', ' ')}", kind="small end", x=x + 4, y=TOP + 6)
 
 
 def _value(story: Story, across: Scale, naming: Naming) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _value(story: Story, across: Scale, naming: Naming) -> Iterator[str]:
 
 def _steps(values: Floats) -> list[float]:
     low, high = float(values.min()), float(values.max())
-    if 0 <= low and (high > 2 * low or low == high):
+    if low >= 0 and (high > 2 * low or low == high):
         low = 0.0
     return svg.nice(low, high if high > low else low + 1)
 
@@ -130,7 +130,8 @@ def _windows(story: Story, across: Scale, *, height: float) -> Iterator[str]:
     yield element("rect", kind="window", x=left, y=top, width=max(right - left, 0.0), height=height - top)
     if min(edges) >= story.at[0]:
         yield element("line", kind="edge", x1=left, x2=left, y1=TOP + 12, y2=height)
-        yield element("text", f"edge of the window ({short(span[0])})", kind="small", x=left + 4, y=height + 12)
+        place = {"kind": "small end", "x": left - 4} if left > WIDTH / 2 else {"kind": "small", "x": left + 4}
+        yield element("text", f"edge of the window ({short(span[0])})", y=height + 12, **place)
 
 
 def _lane(lane: Lane, across: Scale, place: int, end: int) -> Iterator[str]:
@@ -169,5 +170,3 @@ def _mark(lane: Lane, event: int, x: float, *, known_x: float, y: float) -> Iter
 
 def _short(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
