@@ -76,7 +76,8 @@ def build(system: System, history: History, *, as_of: int, split: TimeSplit | No
         parts[name] = _examples(system, part, plan=plan, state=state, served=served)
         if name == "train":
             asked = moments_of(system, part)
-            refuse_later_inputs(plan, source, replace(asked, at=served.moments(asked.at)), asked.at)
+            known = part["known_at"].to_numpy()
+            refuse_later_inputs(plan, source, replace(asked, at=served.moments(asked.at)), known)
     catalogue = _catalogue(system, plan, history=history, state=state, at=parse_time(split.train_until))
     return Dataset(plan, split, parts["train"], parts["valid"], parts["test"], catalogue, state)
 

@@ -39,7 +39,7 @@ class Until:
         return {name: np.asarray(values)[known] for name, values in columns.items()}
 
 
-def refuse_later_inputs(plan: Plan, source: Source, moments: Moments, shown: NDArray[np.int64]) -> None:
+def refuse_later_inputs(plan: Plan, source: Source, moments: Moments, known_at: NDArray[np.int64]) -> None:
     """Checks training rows against a history that ends with them.
 
     Rows just before a moment in the middle get their features twice: from the whole history, and from one that ends at
@@ -49,19 +49,18 @@ def refuse_later_inputs(plan: Plan, source: Source, moments: Moments, shown: NDA
         plan: the features.
         source: the whole history.
         moments: who, what and when of N training rows.
-        shown: when each row was shown, int64 [N].
+        known_at: when the log learned of each row, int64 [N]; what was served was served before.
 
     Raises:
         InputError: `input-after-row`, with the first row of every such feature; `features-after-row`, when rows ask
-            for features as of a moment after they were shown.
+            for features as of a moment after they became known.
     """
-    late = np.flatnonzero(moments.at > shown)
+    late = np.flatnonzero(moments.at > known_at)
     if len(late):
-        what = (
-            f"{len(late)} rows have features as of after they were shown; the first was shown at {iso(shown[late[0]])}"
-        )
+        first = iso(int(known_at[late[0]]))
+        what = f"{len(late)} rows have features as of after they became known; the first became known at {first}"
         raise InputError(Problem("features-after-row", what, why="a model would learn from what comes after", fix=_FIX))
-    if not len(shown):
+    if not len(known_at):
         return
     end = int(np.quantile(moments.at, 0.5, method="nearest")) + 1
     rows = np.flatnonzero(moments.at < end)

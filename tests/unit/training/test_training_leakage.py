@@ -76,7 +76,7 @@ def test_a_feature_that_looks_ahead_is_named_with_its_first_row() -> None:
 def test_features_as_of_after_their_row_are_refused() -> None:
     source = Clicks()
     asked = moments(source)
-    plan, shown = Plan.of([Column(of=user.country)], labels), asked.at.copy()
-    shown[7] -= 1
-    with pytest.raises(InputError, match=r"^1 rows have features as of after .*\[features-after-row"):
-        refuse_later_inputs(plan, source, asked, shown)
+    plan, known_at = Plan.of([Column(of=user.country)], labels), asked.at.copy()
+    known_at[7] -= 1
+    with pytest.raises(InputError, match=r"^1 rows have features as of after they became known.*\[features-after-row"):
+        refuse_later_inputs(plan, source, asked, known_at)

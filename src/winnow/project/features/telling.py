@@ -85,7 +85,9 @@ class Told:
     @property
     def now(self) -> str:
         """The last value as people read it."""
-        return self.named(self.story.levels[int(self.story.now)]) if self.story.levels else picture.written(self.story.now)
+        return (
+            self.named(self.story.levels[int(self.story.now)]) if self.story.levels else picture.written(self.story.now)
+        )
 
     @property
     def svg(self) -> str:
