@@ -1,12 +1,13 @@
 """Every command, each a few lines over `Project`; modules load when a command runs, so that help answers at once."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-if TYPE_CHECKING:
-    from winnow.project import Project
+from winnow.cli.data import data
+from winnow.cli.features import features
+from winnow.cli.options import HERE, Json, ProjectFolder
+from winnow.cli.options import opened as _open
 
 app = App(
     name="winnow",
@@ -14,16 +15,8 @@ app = App(
     version_flags=["--version"],
     help_format="plaintext",
 )
-
-ProjectFolder = Annotated[Path, Parameter(name=["--project", "-p"], help="Folder of the project.")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document instead of tables.")]
-HERE = Path()
-
-
-def _open(folder: Path) -> "Project":
-    from winnow.project import Project
-
-    return Project(folder)
+app.command(features)
+app.command(data)
 
 
 @app.command

@@ -67,16 +67,32 @@ class Ingest(msgspec.Struct, frozen=True, kw_only=True):
     history_s: Positive = 60.0
 
 
+class Features(msgspec.Struct, frozen=True, kw_only=True):
+    """How much memory features may take.
+
+    Args:
+        rows: rows of one table, or values of one category, that live state is kept for; further ones are refused.
+        pairs: pairs of one pair of keys that live state is kept for; the oldest make room for new ones.
+        history_memory_mb: memory for events while training computes features; what does not fit is spilled to disk.
+    """
+
+    rows: Whole = 1 << 20
+    pairs: Whole = 1 << 20
+    history_memory_mb: Whole = 4096
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one project.
 
     Args:
         server: how the service listens.
         ingest: how the log becomes live state.
+        features: how much memory features may take.
     """
 
     server: Server = Server()
     ingest: Ingest = Ingest()
+    features: Features = Features()
 
     @property
     def open_to_all(self) -> bool:
@@ -143,7 +159,7 @@ def _number_or_text(text: str) -> int | float | str:
 
 
 def _sections() -> dict[str, type[msgspec.Struct]]:
-    return {"server": Server, "ingest": Ingest}
+    return {"server": Server, "ingest": Ingest, "features": Features}
 
 
 def _fill(kind: type[S], data: Mapping[str, Any], inside: str) -> tuple[S, list[Problem]]:

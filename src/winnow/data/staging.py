@@ -138,7 +138,7 @@ class Stager:
         unknown = [] if isinstance(rows, pl.DataFrame) else unknown_fields(spec, rows)
         rules = self.expected.rules(spec.kind, spec.name) if self.expected else None
         checked = check(spec, raw, rows=len(sent), now=self.now, unknown=unknown, expected=rules)
-        notes = tuple(rules.notes(spec, checked, self.now)) if rules else ()
+        notes = tuple(rules.notes(spec, checked, self.now, sent=not self.backfill)) if rules else ()
         order = sent if first is None else np.arange(first, first + len(sent))
         draft = _draft(spec, checked, order, backfill=self.backfill)
         if spec.kind == "row" and self.backfill and spec.time in raw:

@@ -1,13 +1,16 @@
 """Which keys an event counts under, and what it adds: the one reading of event columns that history and live share."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from winnow.core.time import to_us
 from winnow.data.schema import LARGEST, Condition, Events, Kind, Path, Table
-from winnow.features.aggregate import FIXED_POINT
+from winnow.data.text import text_hashes
+from winnow.features.aggregate import DECAY_HALVES, DECAY_UNIT, FIXED_POINT, OWN_TIME, Aggregate
 from winnow.features.batch import Ints
 from winnow.features.state import NEVER, SET_WIDTH
 
@@ -38,8 +41,15 @@ def stored(columns: Columns, name: str, kind: Kind, size: int) -> NDArray[Any]:
     values = columns.get(name)
     if kind.storage == "categories":
         return fitted(np.empty((size, 0), np.int64) if values is None else values)
+    if kind.storage == "text" and values is not None:
+        return hashed(values)
     dtype = np.float64 if kind.storage == "number" else np.int64
     return np.full(size, missing(kind), dtype) if values is None else np.asarray(values, dtype)
+
+
+def hashed(texts: Any) -> Ints:
+    """Texts as content hashes, int64 [n]; hashes stay what they are."""
+    return texts if isinstance(texts, np.ndarray) and texts.dtype.kind == "i" else text_hashes(texts)
 
 
 def field(events: Events, columns: Columns, name: str) -> NDArray[Any]:
@@ -68,6 +78,47 @@ def millionths(values: NDArray[Any]) -> Ints:
         return np.asarray(np.maximum(values, 0) * FIXED_POINT, np.int64)
     known = np.nan_to_num(values, nan=0.0, posinf=LARGEST, neginf=-LARGEST)
     return np.asarray(np.rint(np.clip(known, -LARGEST, LARGEST) * FIXED_POINT), np.int64)
+
+
+def measured(values: NDArray[Any]) -> Ints:
+    """Numbers or flags in whole millionths, int64; NEVER for a missing one.
+
+    >>> measured(np.array([1.5, np.nan])).tolist() == [1500000, NEVER]
+    True
+    """
+    unknown = np.isnan(values) if values.dtype.kind == "f" else values < 0
+    return np.where(unknown, NEVER, millionths(values))
+
+
+def decay_units(at: Ints, half_life: timedelta) -> Ints:
+    """What events add to a decayed count: more the later they come in their period, in whole numbers; int64 [n].
+
+    >>> decay_units(np.array([0, 3_600_000_000]), timedelta(hours=1)).tolist()
+    [1048576, 2097152]
+    """
+    size = to_us(half_life)
+    return np.asarray(np.rint(DECAY_UNIT * np.exp2(at % (DECAY_HALVES * size) / size)), np.int64)
+
+
+def weight(aggregate: Aggregate, columns: Columns) -> Ints:
+    """What each event adds to a sum, conditions aside; int64 [n]."""
+    if aggregate.half_life is not None:
+        return decay_units(columns["at"], aggregate.half_life)
+    adds = added(aggregate.events, columns, aggregate.value)
+    return np.ones(len(columns["seq"]), np.int64) if adds is None else adds
+
+
+def compared(aggregate: Aggregate, columns: Columns) -> Ints:
+    """What a maximum is taken of, conditions aside: NEVER for events that lack it; int64 [n]."""
+    own = aggregate.value == OWN_TIME
+    values = columns["at"] if own else measured(field(aggregate.events, columns, str(aggregate.value)))
+    return np.where(values == NEVER, NEVER, -values) if aggregate.negated else values
+
+
+def used(aggregate: Aggregate) -> set[str]:
+    """The fields and roles of events that an aggregate reads, `at` where it needs it."""
+    fields = {c.field for c in aggregate.conditions} | {aggregate.value or OWN_TIME}
+    return fields if aggregate.half_life is None else fields | {OWN_TIME}
 
 
 def added(events: Events, columns: Columns, value: str | None) -> Ints | None:

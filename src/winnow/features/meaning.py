@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import singledispatch
+from itertools import pairwise
 
 from winnow.core.time import FOREVER, to_us
 from winnow.data.schema import Condition, EventField, Events, Path, Table
@@ -42,10 +43,9 @@ def alone(feature: Feature, name: str) -> Feature:
     if len(feature.names) < 2:
         return feature
     place = feature.names.index(name)
-    if isinstance(feature, past.Windowed):
-        field = "half_life" if isinstance(feature, past.Decayed) else "window"
-        return replace(feature, **{field: feature.windows[place]})
-    return feature
+    if isinstance(feature, past.Decayed):
+        return replace(feature, half_life=feature.windows[place])
+    return replace(feature, window=feature.windows[place]) if isinstance(feature, past.Windowed) else feature
 
 
 def windows(feature: Feature, name: str) -> tuple[timedelta, ...]:
@@ -131,7 +131,8 @@ def meaning(feature: Feature, place: int) -> str:
     """What the column at a place means; the general case tells the class and the state that it keeps."""
     first = (type(feature).__doc__ or type(feature).__name__).strip().partition("\n")[0].rstrip(".")
     first = first[:1].lower() + first[1:]
-    told = [kept(a) for a in feature.aggregates()] or [thing(p) for p in (*feature.paths, *feature.fields)]
+    keys: list[Path | EventField] = [*feature.paths, *feature.fields]
+    told = [kept(a) for a in feature.aggregates()] or [thing(key) for key in keys]
     return f"{first} ({'; '.join(told)})" if told else first
 
 
@@ -248,7 +249,7 @@ def _(feature: across.Bucket, place: int) -> str:
     edges = [f"{edge:g}" for edge in feature.edges]
     ranges = [
         f"below {edges[0]}",
-        *(f"{a} to {b}" for a, b in zip(edges, edges[1:], strict=False)),
+        *(f"{a} to {b}" for a, b in pairwise(edges)),
         f"from {edges[-1]}",
     ]
     return f"which range ({', '.join(ranges)}) this falls into: {meaning(feature.of, place)}"

@@ -42,6 +42,7 @@ class Lane:
         seq, at, known_at: int64 [m], in the order in which they became known.
         value: the field that is summed or compared, float64 [m]; NaN without one.
         counts: whether each counts at the end of the story, bool [m].
+        times: how often each counts, int64 [m]: by a multi-valued key, once for each value that they share.
         edge: the first own time that is inside the window at the end; NEVER without a window.
         hop, buckets: of the window; hop 0 without one.
     """
@@ -54,6 +55,7 @@ class Lane:
     known_at: Ints
     value: Floats
     counts: NDArray[np.bool_]
+    times: Ints
     field: str = ""
     edge: int = NEVER
     hop: int = 0
@@ -199,7 +201,7 @@ def _event_lanes(feature: Feature, view: View, asked: Asked, source: Source) -> 
 
 
 def _lane(a: Aggregate, view: View, asked: Asked, source: Source) -> Lane:
-    columns = _under(a.events, a.by, [view.path(p)[0] for p in a.by], source)
+    columns, times = _under(a.events, a.by, [view.path(p)[0] for p in a.by], source)
     chosen = passing(a.events, columns, a.conditions) & (columns["known_at"] < asked.end)
     order = np.flatnonzero(chosen)[np.lexsort((columns["seq"][chosen], columns["known_at"][chosen]))]
     seq, at, known_at = (np.asarray(columns[c])[order] for c in ("seq", "at", "known_at"))
@@ -208,11 +210,11 @@ def _lane(a: Aggregate, view: View, asked: Asked, source: Source) -> Lane:
     if a.kind == "recent" or (a.kind == "max" and a.value == OWN_TIME):
         counts = np.zeros(len(at), bool)
         counts[np.lexsort((seq, at))[::-1][: max(a.k, 1)]] = True
-    shown = a.value if a.value in a.events.fields and a.events.fields[a.value].storage in ("number", "flag") else None
-    value = np.full(len(at), np.nan)
-    if shown is not None:
-        value = np.asarray(stored(columns, shown, a.events.columns[shown], len(chosen)), np.float64)[order]
-    return Lane(a.events.name, a.conditions, False, seq, at, known_at, value, counts, shown or "", edge, a.hop,
+    kind, value = a.events.fields.get(a.value or ""), np.full(len(at), np.nan)
+    shown = a.value if a.value and kind and kind.storage in ("number", "flag") else ""
+    if kind and shown:
+        value = np.asarray(stored(columns, shown, kind, len(chosen)), np.float64)[order]
+    return Lane(a.events.name, a.conditions, False, seq, at, known_at, value, counts, times[order], shown, edge, a.hop,
                 a.buckets if a.hop else 0)  # fmt: skip
 
 
@@ -228,21 +230,33 @@ def _row_lanes(feature: Feature, view: View, asked: Asked, source: Source) -> li
         chosen = chosen[np.lexsort((columns["seq"][chosen], columns["known_at"][chosen]))]
         seq, at, known_at = (np.asarray(columns[c])[chosen] for c in ("seq", "at", "known_at"))
         counts = np.arange(len(chosen)) == len(chosen) - 1
-        found[table.name, row] = Lane(table.name, (), True, seq, at, known_at, np.full(len(at), np.nan), counts)
+        found[table.name, row] = Lane(
+            table.name, (), True, seq, at, known_at, np.full(len(at), np.nan), counts, np.ones(len(at), np.int64)
+        )
     return list(found.values())
 
 
-def _under(events: Events, by: Sequence[Path], keys: Sequence[Any], source: Source) -> Columns:
-    """The events that count under a key, or under each part of a pair; a set matches any of its values."""
-    columns: Columns = source.events(events.name)
-    names = [c for c in ("seq", "at", "known_at", *events.columns) if c in columns]
-    columns = {c: columns[c] for c in names if np.asarray(columns[c]).dtype.kind in "if"}
+def keys_of(events: Events, by: Sequence[Path], source: Source) -> list[Ints]:
+    """The keys that every event of a type counts under: int64 [n], or [n, m] of a multi-valued one, per path."""
+    columns = _numbers(events, source)
+    return [follow(events, path, columns, _lookup(source, columns)) for path in by]
+
+
+def _numbers(events: Events, source: Source) -> Columns:
+    columns = source.events(events.name)
+    return {c: columns[c] for c in ("seq", "at", "known_at", *events.columns) if c in columns
+            and np.asarray(columns[c]).dtype.kind in "if"}  # fmt: skip
+
+
+def _under(events: Events, by: Sequence[Path], keys: Sequence[Any], source: Source) -> tuple[Columns, Ints]:
+    """The events that count under a key, or under each part of a pair, and how often: once per value in common."""
+    columns: Columns = _numbers(events, source)
+    times = np.ones(len(columns["seq"]), np.int64)
     for path, key in sorted(zip(by, keys, strict=True), key=lambda pair: len(pair[0].columns)):
         values = follow(events, path, columns, _lookup(source, columns))
-        mine = np.isin(values, np.atleast_1d(key)[np.atleast_1d(key) >= 0])
-        mine = mine.any(axis=1) if mine.ndim == 2 else mine
-        columns = {c: v[mine] for c, v in columns.items()}
-    return columns
+        hits = np.isin(values, np.atleast_1d(key)[np.atleast_1d(key) >= 0]).reshape(len(values), -1).sum(axis=1)
+        columns, times = {c: v[hits > 0] for c, v in columns.items()}, (times * hits)[hits > 0]
+    return columns, times
 
 
 def _lookup(source: Source, columns: Columns) -> Any:

@@ -2,8 +2,12 @@
 
 A composite packs (key, place) into one int64, where a place is a position in the order in which things became known.
 Counting what key k had seen before place p is then the position of (k, p) minus the position of (k, 0).
+
+Sorting bare int64 is what numpy does fastest by far, so nothing is ever carried along: key and place are read back
+from the sorted composites. Long arrays are worked through in pieces that stay in the processor's cache.
 """
 
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -11,14 +15,40 @@ import numpy as np
 from winnow.features.batch import Ints
 from winnow.features.state import NEVER
 
+PIECE = 1 << 16
+_ROOM = 62  # bits of a composite
+_CLOSE = 1024  # neighbouring queries that are searched for together
+
+
+def pieces(size: int, step: int = PIECE) -> Iterator[slice]:
+    """The stretches that an array is worked through in."""
+    return (slice(start, min(start + step, size)) for start in range(0, size, step))
+
+
+def ascending(values: Ints) -> bool:
+    """Whether no value is below the one before."""
+    return bool((values[1:] >= values[:-1]).all())
+
 
 def find(ordered: Ints, wanted: Ints) -> Ints:
-    """`searchsorted` by sorted queries: several times faster than random ones on large arrays. int64 [n]."""
-    if len(wanted) < 1000:
+    """`searchsorted` by sorted queries: many times faster than random ones on large arrays. int64 [n]."""
+    if len(wanted) < _CLOSE:
         return np.searchsorted(ordered, wanted)
+    if ascending(wanted):
+        return _find_ascending(ordered, wanted)
     order = np.argsort(wanted)
     found = np.empty(len(wanted), np.int64)
-    found[order] = np.searchsorted(ordered, wanted[order])
+    found[order] = _find_ascending(ordered, wanted[order])
+    return found
+
+
+def _find_ascending(ordered: Ints, wanted: Ints) -> Ints:
+    """Queries that are close together are searched for in the short stretch in which they all lie."""
+    found = np.empty(len(wanted), np.int64)
+    first, last = (np.searchsorted(ordered, wanted[part]).tolist() for part in (slice(0, None, _CLOSE), [-1]))
+    for part, low, high in zip(pieces(len(wanted), _CLOSE), first, [*first[1:], *last], strict=True):
+        found[part] = np.searchsorted(ordered[low:high], wanted[part])
+        found[part] += low
     return found
 
 
@@ -28,10 +58,11 @@ def distinct(values: Ints) -> Ints:
     return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(values) else ordered
 
 
-def by_time(known_at: Ints, seq: Ints) -> Ints:
-    """The order in which things became known; ties by log order. int64 [n]."""
-    if (np.diff(known_at) > 0).all() or ((np.diff(known_at) >= 0).all() and (np.diff(seq) > 0).all()):
-        return np.arange(len(seq))
+def by_time(known_at: Ints, seq: Ints) -> Ints | None:
+    """The order in which things became known, ties by log order, int64 [n]; None when they are in it already."""
+    later, same = known_at[1:] > known_at[:-1], known_at[1:] == known_at[:-1]
+    if (later | (same & (seq[1:] >= seq[:-1]))).all():
+        return None
     return np.lexsort((seq, known_at))
 
 
@@ -68,69 +99,89 @@ class Places:
 
 
 class Codes:
-    """Keys, or pairs of keys, as codes 0..n-1.
+    """Keys, or pairs of keys, as one number each that leaves room for a place in a composite.
 
     Args:
         keys: one or two int64 [e], none negative.
+        size: places are below.
     """
 
-    def __init__(self, keys: tuple[Ints, ...]):
+    def __init__(self, keys: tuple[Ints, ...], size: int = 0):
         self._widths = [int(k.max(initial=-1)) + 1 for k in keys]
-        packed = self._pack(keys)
-        self.known: Ints | None = None
-        self.size = self._widths[0]
-        if len(keys) > 1:
-            self.known = distinct(packed)
-            packed, self.size = find(self.known, packed), len(self.known)
-        self.codes = packed
+        self.codes = self._packed(keys)
+        self._known: Ints | None = None
+        if sum(w.bit_length() for w in self._widths) + size.bit_length() > _ROOM:
+            self._known = distinct(self.codes)
+            self.codes = find(self._known, self.codes)
 
     def encode(self, keys: tuple[Ints, ...]) -> Ints:
-        """The code of each key, int64 [n]; -1 for a key that is missing or was never seen."""
+        """The code of each key, int64 [n]; -1 for a key that is missing or certainly never seen."""
         seen = np.logical_and.reduce([(k >= 0) & (k < w) for k, w in zip(keys, self._widths, strict=True)])
-        packed = self._pack(keys)
-        if self.known is not None and seen.any():
-            found = find(self.known, np.where(seen, packed, 0))
-            found = np.minimum(found, self.size - 1)
-            seen, packed = seen & (self.known[found] == packed), found
-        return np.where(seen, packed, -1)
+        packed = np.where(seen, self._packed(keys), -1)
+        if self._known is None or not seen.any():
+            return packed
+        found = np.minimum(find(self._known, packed), len(self._known) - 1)
+        return np.where(self._known[found] == packed, found, -1)
 
-    def _pack(self, keys: tuple[Ints, ...]) -> Ints:
+    def _packed(self, keys: tuple[Ints, ...]) -> Ints:
         return keys[0] if len(keys) == 1 else keys[0] * self._widths[1] + keys[1]
 
 
 class Timeline:
-    """Things of many keys, each key's own in a given order.
+    """Things of many keys, sorted by (key, place).
 
     Args:
-        codes: key of each thing, int64 [e], 0..n_codes-1.
-        places: its place in the order, int64 [e], 0..size-1.
-        n_codes: how many keys there are.
+        codes: key of each thing, int64 [e], none negative.
+        places: its place in the order, int64 [e], below `size`; None when they are 0, 1, 2...
         size: how many places there are.
     """
 
-    def __init__(self, codes: Ints, places: Ints, *, n_codes: int, size: int):
-        self._step = size + 1
-        packed = codes * self._step + places
-        if (np.diff(packed) < 0).any():
-            packed, self.order = _sorted(packed)
-        else:
-            self.order = np.arange(len(packed))
+    def __init__(self, codes: Ints, places: Ints | None, *, size: int):
+        self._bits = max(size, 1).bit_length()
+        self._mask = (1 << self._bits) - 1
+        packed = np.left_shift(codes, self._bits)
+        for part in pieces(len(packed)):
+            packed[part] |= np.arange(part.start, part.stop) if places is None else places[part]
+        packed.sort()
         self._packed: Ints = packed
-        self.starts: Ints = np.searchsorted(packed, np.arange(n_codes + 1) * self._step)
 
-    def before(self, codes: Ints, places: Ints) -> Ints:
-        """Where each (code, place) would stand among all things, int64 [n]; codes must be known."""
-        return find(self._packed, codes * self._step + places)
+    def __len__(self) -> int:
+        return len(self._packed)
 
+    def pack(self, codes: Ints, places: Ints) -> Ints:
+        """Composites, which sort by (key, place)."""
+        return (codes << self._bits) | places
 
-def _sorted(packed: Ints) -> tuple[Ints, Ints]:
-    """Sorted values and their order, stable; packs the position in the low bits when it fits, which sorts faster."""
-    bits = max(len(packed) - 1, 1).bit_length()
-    if int(packed.max()) >> (62 - bits):
-        order = np.argsort(packed, kind="stable")
-        return packed[order], order
-    both = np.sort((packed << bits) | np.arange(len(packed)))
-    return both >> bits, both & ((1 << bits) - 1)
+    def before(self, codes: Ints, places: Ints | int) -> Ints:
+        """Where each (code, place) would stand among all things, int64 [n]."""
+        return find(self._packed, (codes << self._bits) | places)
+
+    def places(self, part: slice | Ints) -> Ints:
+        """The places of some of the sorted things."""
+        return self._packed[part] & self._mask
+
+    def codes(self, part: slice | Ints) -> Ints:
+        """The keys of some of the sorted things."""
+        return self._packed[part] >> self._bits
+
+    def column(self, values: Callable[[Ints], Ints]) -> Ints:
+        """Something about each thing, in sorted order, int64 [e].
+
+        Args:
+            values: gives it for things by place.
+        """
+        made = np.empty(len(self), np.int64)
+        for part in pieces(len(self)):
+            made[part] = values(self.places(part))
+        return made
+
+    def kept(self, keep: Callable[[Ints], Ints]) -> "Timeline":
+        """The things that pass a test of their places; sorted as they are."""
+        lines = object.__new__(Timeline)
+        lines._bits, lines._mask = self._bits, self._mask
+        passed = [self._packed[part][keep(self.places(part))] for part in pieces(len(self))]
+        lines._packed = np.concatenate(passed) if passed else self._packed
+        return lines
 
 
 def ragged(counts: Ints) -> tuple[Ints, Ints]:

@@ -170,7 +170,7 @@ class Calibration(Monitor):
 
 def differing(served: NDArray[np.float32], replayed: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where two matrices of features differ, to the bit; NaN equals NaN. bool [N, F]."""
-    return (served != replayed) & ~(np.isnan(served) & np.isnan(replayed))
+    return np.asarray((served != replayed) & ~(np.isnan(served) & np.isnan(replayed)), np.bool_)
 
 
 def _worst_first(findings: Iterator[Finding]) -> list[Finding]:

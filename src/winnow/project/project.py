@@ -1,6 +1,6 @@
 """`Project`: one object that wires settings, systems and stores together, behind the three faces of Winnow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from winnow.core.settings import Settings
 from winnow.core.system import System
 from winnow.core.time import iso, now_us
 from winnow.data.batch import Receipt
+from winnow.data.expectations.edge import Edge
 from winnow.data.history import History
 from winnow.data.importers import Summary
 from winnow.data.importers import load as load_data
@@ -31,6 +32,8 @@ from winnow.serving.effects import served_events
 if TYPE_CHECKING:
     from winnow.continual.gate import Verdict
     from winnow.continual.run import Outcome
+    from winnow.project.features.sizing import Sizes
+    from winnow.project.features.telling import Told
     from winnow.serving.runtime import Runtime
 
 SYSTEMS = "systems"
@@ -137,7 +140,12 @@ class Project:
     @cached_property
     def intake(self) -> Intake:
         """The one edge through which rows and events come in."""
-        return Intake(self.log, self.tables, self.events)
+        return Intake(self.log, self.tables, self.events, expected=self.edge)
+
+    @cached_property
+    def edge(self) -> Edge:
+        """What is expected of rows that come in, and what has been counted of them."""
+        return Edge(self.folder, self.tables, self.events)
 
     @cached_property
     def history(self) -> History:
@@ -248,6 +256,47 @@ class Project:
     def explain(self, system: str, *, user: str, **options: Any) -> dict[str, Any]:
         """Rank and tell every stage and every reason."""
         return self.runtime.explain(system, {"user": user, **options})
+
+    # What is known about features
+
+    def features(self, system: str) -> pl.DataFrame:
+        """One row per feature column of a system; see `winnow.project.features.catalogue.listed`."""
+        from winnow.project.features import catalogue
+
+        return catalogue.listed(self, system)
+
+    def measure_features(self, system: str, *, sample: int = 1_000, progress: Any = None) -> pl.DataFrame:
+        """Measures coverage, default share and cost of every feature on a sample of impressions, then lists them."""
+        from winnow.project.features import catalogue, measuring
+
+        found = self.system(system)
+        facts = measuring.measured(self, found, found.features, sample=sample, progress=progress)
+        measuring.keep(self, found, facts)
+        return catalogue.listed(self, system)
+
+    def feature(self, name: str, *, system: str | None = None, sample: int = 1_000) -> dict[str, Any]:
+        """Everything about one feature: meaning, lineage, state, what it is like on real impressions, its uses."""
+        from winnow.project.features import telling
+
+        return telling.card(self, name, system=system, sample=sample)
+
+    def feature_story(self, name: str, ids: Mapping[str, str], **options: Any) -> "Told":
+        """What a feature of one key (role → id) was over time, and the events that made it: frames and a picture."""
+        from winnow.project.features import telling
+
+        return telling.story(self, name, ids, **options)
+
+    def feature_sizes(self, system: str, *, users: int, items: int, events: int) -> "Sizes":
+        """Predicted memory of the live tables of a system."""
+        from winnow.project.features import sizing
+
+        return sizing.sizes(self, system, users=users, items=items, events=events)
+
+    def feature_skew(self, system: str, *, sample: int = 1_000, since: int | None = None) -> pl.DataFrame:
+        """Served rows computed again from history: one row per feature, those that differ first."""
+        from winnow.continual.skew import skew
+
+        return skew(self, self.system(system), sample=sample, since=since)
 
     def words(self, system: str) -> dict[str, str]:
         """Item id → what people call it: its text column, if its table has one."""

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -216,7 +217,7 @@ def _keys(spec: Spec, column: str) -> list[str]:
 
 def _shape_faults(expected: ColumnExpectation) -> Iterator[tuple[str, str, str]]:
     edges, shares, values = expected.edges, expected.shares, expected.values
-    if edges is not None and any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
+    if edges is not None and any(a >= b for a, b in pairwise(edges)):
         yield "edges", "`edges` do not ascend", "sort them"
     if values is not None and len(set(values)) < len(values):
         yield "values", "`values` names something twice", "name each once"

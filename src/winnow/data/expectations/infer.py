@@ -1,19 +1,23 @@
 """Learns expectations from a training period."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from winnow.core.errors import InputError, Problem
+from winnow.core.system import System
 from winnow.core.time import MICROS, iso
 from winnow.data.expectations import flags
+from winnow.data.expectations.behaviour import People
 from winnow.data.expectations.declare import Bots, ColumnExpectation, Expectations, Group, Period
 from winnow.data.expectations.profile import SURE, Rate, learn, long_before, usual
 from winnow.data.expectations.sample import Sample, up
+from winnow.data.expectations.tally import HOUR
 from winnow.data.history import History
 from winnow.data.ids import IdMap
 from winnow.data.schema import Events, Table
@@ -36,12 +40,14 @@ class Data:
         ids: ids and row numbers.
         tables: by name.
         events: by name.
+        systems: by name; the people of the first are those whose behaviour is learned.
     """
 
     history: History
     ids: IdMap
     tables: Mapping[str, Table]
     events: Mapping[str, Events]
+    systems: Mapping[str, System] = field(default_factory=dict)
 
     def of(self, name: str, *, start: int | None, until: int | None, columns: list[str]) -> pl.DataFrame:
         """Events whose own time lies in [start, until)."""
@@ -78,10 +84,12 @@ def infer(
         frames[name] = data.of(name, start=start, until=until, columns=columns)
     found = [f["at"] for f in frames.values() if len(f)]
     if not found:
-        what = f"no events from {_shown(start)} to {_shown(until)}"
+        what = f"no events from {_shown(start, 'the beginning')} to {_shown(until, 'the end')}"
         fix = "import data first, or give another period"
         raise InputError(Problem("empty-period", what, "--from, --to", "nothing can be learned from nothing", fix))
     first, end = min(int(a.min()) for a in found), max(int(a.max()) for a in found) + 1  # type: ignore[arg-type]
+    if until is not None and until - end < HOUR:
+        end = until  # the period ends where it was said to, unless the data ended long before
     return _learned(data, frames, first=first, end=end, report=report)
 
 
@@ -93,16 +101,17 @@ def _learned(
     for i, (name, frame) in enumerate(frames.items()):
         report("learning", i, len(frames) + len(data.tables) + 1)
         if len(frame):
-            groups["event"][name] = _event(data, data.events[name], frame, period=(first, end), notes=notes)
+            groups["event"][name] = _event(data, data.events[name], frame, end=end, notes=notes)
     for i, (name, table) in enumerate(data.tables.items()):
         report("learning", len(frames) + i, len(frames) + len(data.tables) + 1)
         rows = data.history.table_at(name, end)
         if len(rows):
             groups["table"][name] = _table(data, table, rows, notes=notes)
-    bots = flags.learn(frames, data.events, notes)
+    system = next(iter(data.systems.values()), None)
+    bots = flags.learn(People.of(system), frames, notes) if system else Bots()
     report("learning", 1, 1)
     period = Period(start=moment(first), until=moment(end))
-    return Expectations(period=period, bots=bots or Bots(), event=groups["event"], table=groups["table"]), notes
+    return Expectations(period=period, bots=bots, event=groups["event"], table=groups["table"]), notes
 
 
 def moment(us: int) -> datetime:
@@ -110,13 +119,14 @@ def moment(us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=us)
 
 
-def _shown(us: int | None) -> str:
-    return "the beginning" if us is None and us != 0 else iso(us or 0)
+def _shown(us: int | None, open_end: str) -> str:
+    return open_end if us is None else iso(us)
 
 
-def _event(data: Data, event: Events, frame: pl.DataFrame, *, period: tuple[int, int], notes: Notes) -> Group:
+def _event(data: Data, event: Events, frame: pl.DataFrame, *, end: int, notes: Notes) -> Group:
     path, at = ("event", event.name), frame["at"].to_numpy()
-    rate, late = Rate.of(at, *period), lateness(frame)
+    # From its own first event on: a type that was introduced later was not silent before.
+    rate, late = Rate.of(at, int(at.min()), end), lateness(frame)
     columns = dict(_columns(data, event, frame, path=path, notes=notes))
     columns["event_id"] = ColumnExpectation(kind="category", unique=True)
     columns["at"] = ColumnExpectation(kind="time", never_below=long_before(moment(int(at.min()))))
@@ -134,10 +144,10 @@ def _event(data: Data, event: Events, frame: pl.DataFrame, *, period: tuple[int,
     )  # fmt: skip
 
 
-def lateness(frame: pl.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def lateness(frame: pl.DataFrame) -> NDArray[np.float64]:
     """Seconds between own time and being known, of events that were sent; imported ones do not tell theirs."""
-    late = (frame["known_at"] - frame["at"]).to_numpy() / MICROS
-    return late[late > 0]  # type: ignore[no-any-return]
+    late: NDArray[np.float64] = (frame["known_at"] - frame["at"]).to_numpy() / MICROS
+    return late[late > 0]
 
 
 def _table(data: Data, table: Table, rows: pl.DataFrame, *, notes: Notes) -> Group:
@@ -156,5 +166,5 @@ def _columns(
         yield name, expectation
 
 
-def _nameless(rows: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> list[str]:
+def _nameless(rows: NDArray[np.int64]) -> list[str]:
     return []

@@ -11,7 +11,7 @@ def places(text: str) -> dict[Place, int]:
     """The line of every section and key.
 
     >>> places('[a."b c"]\\nd = 1\\n')
-    {('a', 'b c'): 1, ('a', 'b c', 'd'): 2}
+    {('a',): 1, ('a', 'b c'): 1, ('a', 'b c', 'd'): 2}
     """
     found: dict[Place, int] = {}
     inside: Place = ()
@@ -19,15 +19,21 @@ def places(text: str) -> dict[Place, int]:
         stripped = line.strip()
         if stripped.startswith("[") and (section := _path(stripped)):
             inside = section
-            found.setdefault(inside, number)
+            _note(found, inside, number)
         elif key := _key(stripped):
-            found.setdefault((*inside, *key), number)
+            _note(found, (*inside, *key), number)
     return found
 
 
 def line_of(found: dict[Place, int], place: Place) -> int:
     """The line of a key, or of the nearest section around it; 1 when there is none."""
     return next((found[place[:n]] for n in range(len(place), 0, -1) if place[:n] in found), 1)
+
+
+def _note(found: dict[Place, int], place: Place, number: int) -> None:
+    """A section also names those that it is in."""
+    for n in range(1, len(place) + 1):
+        found.setdefault(place[:n], number)
 
 
 def _key(line: str) -> Place:

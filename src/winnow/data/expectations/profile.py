@@ -45,7 +45,16 @@ def _missing(sample: Sample) -> tuple[float, str]:
     share = sample.missing_share
     if share == 0 and sample.rows >= SURE:
         return 0.0, "never seen missing"
-    return min(1.0, up(1.5 * share + 0.01)), f"observed {share:.2%}"
+    return with_room(share), f"observed {share:.2%}"
+
+
+def with_room(share: float) -> float:
+    """A limit for a share: half as much again of the smaller side, and one point.
+
+    >>> with_room(0.02), with_room(0.9)
+    (0.04, 0.96)
+    """
+    return min(1.0, up(share + min(share, 1 - share) / 2 + 0.01))
 
 
 Found = tuple[dict[str, object], dict[str, str]]
@@ -100,9 +109,9 @@ def _categories(sample: Sample, names: Names) -> Found:
     covered = 1 - in_list[-1] / total
     if covered < 0.1:
         return {}, {"kind": f"{distinct:,} different values, none frequent"}
-    limit = 0.0 if closed else min(1.0, up(1.25 * (1 - covered) + 0.01))
-    found = {"values": names(chosen), "others": limit, **_histogram(in_list)}
-    found["shares"] = found["shares"][:-1]
+    limit = 0.0 if closed else with_room(1 - covered)
+    shares = [round(float(s), 4) for s in in_list[:-1] / total]
+    found = {"values": names(chosen), "others": limit, "shares": shares, "psi": PSI}
     seen = f"{distinct:,} different values" + ("" if closed else f"; the {len(chosen)} most frequent are listed")
     told = "a closed list" if closed else f"observed {1 - covered:.1%}"
     return found, {"values": seen, "others": told}

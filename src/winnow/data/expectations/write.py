@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from winnow.data.expectations.declare import Expectations, Group
+from winnow.data.expectations.declare import Bots, ColumnExpectation, Expectations, Group, Storms
 
 Notes = Mapping[tuple[str, ...], str]  # (section, …, key) → what was observed; (section, …) for the section itself
 _HEAD = """\
@@ -51,9 +51,21 @@ def _section(path: tuple[str, ...], part: msgspec.Struct, notes: Notes, *, skip:
     yield f"[{'.'.join(map(_key, path))}]" + _comment(notes.get(path))
     for field in msgspec.structs.fields(part):
         value = getattr(part, field.name)
-        if field.name != skip and value is not None and (value != field.default or field.name == "level"):
+        if field.name != skip and _worth(part, field, value):
             yield f"{field.name} = {_value(value)}" + _comment(notes.get((*path, field.name)))
     yield ""
+
+
+def _worth(part: msgspec.Struct, field: msgspec.structs.FieldInfo, value: Any) -> bool:
+    """Whether a line says something: limits always, defaults of other things never."""
+    if field.name == "level":
+        return isinstance(part, ColumnExpectation) and (value != field.default or _has_level(part))
+    return value not in (None, {}) and (isinstance(part, Bots | Storms) or value != field.default)
+
+
+def _has_level(column: ColumnExpectation) -> bool:
+    """Whether a row can break the expectation of a column in a way that the level decides."""
+    return column.at_least is not None or column.at_most is not None or 0 in (column.missing, column.others)
 
 
 def _comment(note: str | None) -> str:

@@ -35,9 +35,7 @@ def gains(project: "Project", system: str) -> dict[str, float]:
 
 def trees_of(release: Path) -> Path | None:
     """The folder of a release's first gradient boosted trees."""
-    folders = sorted(
-        {path.parent for path in (release / "ranking").rglob("meta.json")}, key=lambda p: (len(p.parts), p)
-    )
+    folders = sorted((p.parent for p in (release / "ranking").rglob(META)), key=lambda p: (len(p.parts), p))
     return next((f for f in folders if Artefact.open(f).meta["model"] == GradientBoosting.__name__), None)
 
 

@@ -114,9 +114,9 @@ def _keyed(feature: Feature, moments: Moments, state: HistoryState, roles: Mappi
 
 def _known(values: NDArray[Any]) -> NDArray[np.bool_]:
     if values.dtype.kind == "f":
-        return ~np.isnan(values)
-    there = (values >= 0) | ((values != NEVER) & (values != -1))
-    return there.any(axis=1) if there.ndim == 2 else there
+        return np.asarray(~np.isnan(values), np.bool_)
+    there = np.asarray((values >= 0) | ((values != NEVER) & (values != -1)), np.bool_)
+    return np.asarray(there.reshape(len(there), -1).any(axis=1), np.bool_)
 
 
 def _column(batch: FeatureBatch, name: str) -> NDArray[Any]:
@@ -131,13 +131,13 @@ def _column(batch: FeatureBatch, name: str) -> NDArray[Any]:
 
 def _there(batch: FeatureBatch, name: str) -> NDArray[np.bool_]:
     values = _column(batch, name)
-    return values > 0 if name in batch.sequences else _known(values)
+    return np.asarray(values > 0, np.bool_) if name in batch.sequences else _known(values)
 
 
 def _same(batch: FeatureBatch, empty: FeatureBatch, name: str) -> NDArray[np.bool_]:
     values, nothing = _column(batch, name), _column(empty, name)
     same = (values == nothing) | (~_known(values) & ~_known(nothing) if values.ndim == 1 else False)
-    return same.all(axis=1) if same.ndim == 2 else same
+    return np.asarray(same.reshape(len(same), -1).all(axis=1), np.bool_)
 
 
 def _quantiles(batch: FeatureBatch, name: str) -> dict[str, float] | None:

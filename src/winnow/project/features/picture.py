@@ -1,6 +1,7 @@
 """The picture of a story: the value as a line over time, and under it the events that made it."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -91,24 +92,26 @@ def _value(story: Story, across: Scale, naming: Naming) -> Iterator[str]:
         label = _short(naming(story.levels[int(step)]) or "unknown", 11) if story.levels else written(step)
         yield element("line", kind="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y)
         yield element("text", label, kind="small end", x=LEFT - 8, y=y + 4)
-    at, y = across(story.at), up(story.values)
+    x, height = across(story.at), up(story.values)
     for first, last, known in _runs(story.known):
         part = slice(max(first - 1, 0), last)
         if known and not story.levels:
-            area = f"{svg.path(at[part], y[part])}L{at[part][-1]:.1f} {TOP + CHART}L{at[part][0]:.1f} {TOP + CHART}Z"
+            area = f"{svg.path(x[part], height[part])}L{x[part][-1]:.1f} {TOP + CHART}L{x[part][0]:.1f} {TOP + CHART}Z"
             yield element("path", kind="area", d=area)
-        yield element("path", kind="value" if known else "unknown", d=svg.path(at[part], y[part]))
+        yield element("path", kind="value" if known else "unknown", d=svg.path(x[part], height[part]))
     now = _short(naming(story.levels[int(story.now)]) or "unknown", 12) if story.levels else written(story.now)
-    yield element("circle", cx=float(at[-1]), cy=float(y[-1]), r=4, fill="var(--a)")
-    yield element("text", now, kind="big", x=WIDTH - RIGHT + 12, y=float(y[-1]) + 6)
+    yield element("circle", cx=float(x[-1]), cy=float(height[-1]), r=4, fill="var(--a)")
+    yield element("text", now, kind="big", x=WIDTH - RIGHT + 12, y=float(height[-1]) + 6)
     if not story.known[-1]:
-        yield element("text", "nothing is known", kind="small", x=WIDTH - RIGHT + 12, y=float(y[-1]) + 22)
+        yield element("text", "nothing is known", kind="small", x=WIDTH - RIGHT + 12, y=float(height[-1]) + 22)
 
 
 def _steps(values: Floats) -> list[float]:
     low, high = float(values.min()), float(values.max())
     if low >= 0 and (high > 2 * low or low == high):
         low = 0.0
+    if high - low < 5 and (values == np.round(values)).all():
+        return [float(step) for step in range(int(low), int(max(high, low + 1)) + 1)]
     return svg.nice(low, high if high > low else low + 1)
 
 
@@ -116,7 +119,7 @@ def _runs(known: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Iterator[tuple
     """Stretches in which the value was known, and those in which it was not: first, one past the last, which."""
     cuts = np.flatnonzero(np.diff(known)) + 1
     edges = [0, *cuts.tolist(), len(known)]
-    return ((a, b, bool(known[a])) for a, b in zip(edges[:-1], edges[1:], strict=True))
+    return ((a, b, bool(known[a])) for a, b in pairwise(edges))
 
 
 def _windows(story: Story, across: Scale, *, height: float) -> Iterator[str]:
@@ -130,8 +133,9 @@ def _windows(story: Story, across: Scale, *, height: float) -> Iterator[str]:
     yield element("rect", kind="window", x=left, y=top, width=max(right - left, 0.0), height=height - top)
     if min(edges) >= story.at[0]:
         yield element("line", kind="edge", x1=left, x2=left, y1=TOP + 12, y2=height)
-        place = {"kind": "small end", "x": left - 4} if left > WIDTH / 2 else {"kind": "small", "x": left + 4}
-        yield element("text", f"edge of the window ({short(span[0])})", y=height + 12, **place)
+        before = left > WIDTH / 2
+        kind, x = ("small end", left - 4) if before else ("small", left + 4)
+        yield element("text", f"edge of the window ({short(span[0])})", kind=kind, x=x, y=height + 12)
 
 
 def _lane(lane: Lane, across: Scale, place: int, end: int) -> Iterator[str]:
@@ -146,8 +150,8 @@ def _lane(lane: Lane, across: Scale, place: int, end: int) -> Iterator[str]:
     marks = [mark for i in shown for mark in _mark(lane, int(i), float(x[i]), known_x=float(known[i]), y=y)]
     yield svg.group(marks, stroke=ink, fill=ink)
     yield element("text", _short(lane.label, 22), kind="strong", x=WIDTH - RIGHT + 12, y=y - 1)
-    what = "changes" if lane.row else "counting now"
-    count = len(lane.at) if lane.row else int(lane.counts.sum())
+    count = len(lane.at) if lane.row else int(lane.times[lane.counts].sum())
+    what = f"change{'s' * (count != 1)}" if lane.row else "counting now"
     yield element("text", f"{count:,} {what}", kind="small", x=WIDTH - RIGHT + 12, y=y + 13)
 
 

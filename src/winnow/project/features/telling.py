@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from winnow.core.time import now_us
+from winnow.data.schema import EventField, Path
 from winnow.features import lineage
 from winnow.features.declare import Feature
 from winnow.features.history import HistoryState
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 LISTED = 20
 EVENTS: dict[str, Any] = {
-    "event": pl.String, "at": pl.Datetime("us", "UTC"), "late_s": pl.Float64, "counts": pl.Boolean, "field": pl.String,
+    "event": pl.String, "at": pl.Datetime("us", "UTC"), "late_s": pl.Float64, "counts": pl.Int64, "field": pl.String,
     "value": pl.Float64, "about": pl.String, "event_id": pl.String,
 }  # fmt: skip
 
@@ -67,7 +68,8 @@ class Told:
         whose: the key in words.
         meaning: what the feature is, in a sentence.
         levels: of a category, what its values are called.
-        events: the last events and row changes, newest first; the columns of `EVENTS`.
+        events: the last events and row changes, newest first; the columns of `EVENTS`. `counts` is how often each
+            counts now: 0 when it no longer does, 2 where two values of a multi-valued key are in common.
     """
 
     story: Story
@@ -139,8 +141,8 @@ def _now(project: "Project", found: Found) -> int:
 
 
 def _called(project: "Project", feature: Feature, level: tuple[int, ...]) -> str:
-    of = getattr(feature, "of", None)
-    if getattr(of, "kind", None) is None or not of.kind.has_domain:
+    of: Any = getattr(feature, "of", None)
+    if not isinstance(of, Path | EventField) or not of.kind.has_domain:
         return ", ".join(map(str, level))
     return ", ".join(project.log.ids.ids(of.domain, level))
 
@@ -159,7 +161,7 @@ def _listed(project: "Project", found: Found, lane: Lane, listed: int) -> pl.Dat
             "event": f"{lane.label} changed" if lane.row else lane.label,
             "at": int(lane.at[i]),
             "late_s": float(lane.known_at[i] - lane.at[i]) / 1e6,
-            "counts": bool(lane.counts[i]),
+            "counts": int(lane.times[i]) if lane.counts[i] else 0,
             "field": lane.field,
             "value": None if np.isnan(lane.value[i]) else float(lane.value[i]),
             **about.get(int(lane.seq[i]), {"about": "", "event_id": ""}),
