@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-from winnow.core.time import iso
 from winnow.features.meaning import sentence
 from winnow.features.story import Story
 from winnow.project.features import picture
@@ -22,8 +21,7 @@ def drawn() -> dict[str, str]:
 
 
 def _picture(story: Story) -> str:
-    end = iso(int(story.at[-1]))[:10]
-    return picture.draw(story, whose=f"up to {end}", meaning=sentence(story.feature, story.name))
+    return picture.draw(story, whose="the example above", meaning=sentence(story.feature, story.name))
 
 
 def main() -> None:

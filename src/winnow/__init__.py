@@ -12,8 +12,11 @@ _PLACES = {
     "core.system": "Frame Ladder Retrain System",
     "core.time": "FOREVER days hours minutes ms seconds",
     "core.errors": "WinnowError",
-    "data.schema": "Events Table categories category flag number personal ref text time",
+    "data.schema": "Events Table categories category flag image number personal ref text time",
     "data.declare": "Labels",
+    "encoders.words": "HashedWords",
+    "encoders.minilm": "MiniLM",
+    "encoders.colours": "ColourGrid",
     "features.declare": "Feature Key",
     "models.formula": "Formula",
     "models.boosting": "GradientBoosting",
@@ -35,6 +38,7 @@ _FEATURES = {
     "features.past": "count sum mean min max rate distinct decayed",
     "features.recent": "since last latest",
     "features.across": "bucket ratio difference cross distance overlap",
+    "features.embedding": "embed similarity",
 }
 _NAMES |= {name: (place, name.title()) for place, names in _FEATURES.items() for name in names.split()}
 _MODULES = {

@@ -40,7 +40,11 @@ def print_check(check: Check, project: "Project", *, everything: bool) -> None:
         out.print(_table("storms: one event under many ids", storms))
     if len(check.counted):
         rows = [{"rows": f"{r['rows']:,}", "where": _place(r), "code": r["code"]} for r in check.counted.to_dicts()]
-        out.print(_table("counted as rows came in", rows[:_SHOWN]))
+        out.print(_table("let in and counted", rows[:_SHOWN]))
+    aside = project.quarantine.counts().to_dicts()
+    if aside:
+        rows = [{"rows": f"{r['rows']:,}", "where": _place(r), "code": r["code"]} for r in aside]
+        out.print(_table("in the quarantine", rows[:_SHOWN]))
 
 
 def to_data(check: Check, project: "Project") -> dict[str, Any]:
@@ -49,6 +53,7 @@ def to_data(check: Check, project: "Project") -> dict[str, Any]:
         "since": iso(check.since), "until": iso(check.until), "rows": check.rows, "verdict": check.verdict,
         "findings": [plain(f) for f in check.findings], "users": _users(check, project, most=None),
         "storms": _storms(check, project, most=None), "counted": check.counted.to_dicts(),
+        "quarantine": project.quarantine.counts().to_dicts(),
     }  # fmt: skip
 
 
@@ -108,7 +113,7 @@ def _ids(project: "Project", rows: Sequence[int]) -> list[str]:
 
 
 def _place(row: dict[str, Any]) -> str:
-    return ".".join(filter(None, (row["name"], row["field"]))) + (f" from {row['who']}" if row["who"] else "")
+    return ".".join(filter(None, (row["name"], row["field"]))) + (f" from {row['who']}" if row.get("who") else "")
 
 
 def _table(title: str, rows: Sequence[dict[str, Any]]) -> Table:

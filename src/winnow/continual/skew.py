@@ -14,6 +14,7 @@ from winnow.data.history import History
 from winnow.features.batch import Floats
 from winnow.features.history import HistoryState
 from winnow.features.plan import Plan
+from winnow.features.state import State
 from winnow.monitoring.checks import differing
 from winnow.serving.effects import served_events
 from winnow.training.dataset import HistorySource, moments_of
@@ -46,7 +47,7 @@ class Replayed:
     again: Floats
 
 
-def replay(system: System, state: HistoryState, rows: pl.DataFrame, served: AsServed) -> Replayed:
+def replay(system: System, state: State, rows: pl.DataFrame, served: AsServed) -> Replayed:
     """Computes what was served again.
 
     Args:
@@ -108,7 +109,7 @@ def _sampled(system: System, history: History, *, sample: int, since: int | None
     return rows.sort("seq").with_columns(*fill, pl.col(_CONTEXT_KNOWN).fill_null(False), at=pl.col("as_of"))
 
 
-def _told(stores: Stores, rows: pl.DataFrame, system: System, state: HistoryState) -> Iterator[dict[str, Any]]:
+def _told(stores: Stores, rows: pl.DataFrame, system: System, state: State) -> Iterator[dict[str, Any]]:
     """One record per feature about rows that one release served."""
     declared = _declaration(stores, system, str(rows["release"][0]))
     both = replay(declared, state, rows, as_served(declared, stores.history, rows))

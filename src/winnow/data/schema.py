@@ -34,6 +34,7 @@ class Kind:
         at_most: largest allowed number.
         table: the table that a `ref` points to.
         shared: name of the domain of a category that several columns draw on; each column has its own otherwise.
+        media: `image` when the text is the path of an image in the project's media folder.
         privacy: `personal` marks data about a person. It is part of the declaration; nothing acts on it yet.
     """
 
@@ -43,6 +44,7 @@ class Kind:
     table: "Table | None" = None
     shared: str = ""
     privacy: Literal["public", "personal"] = "public"
+    media: Literal["", "image"] = ""
 
     def __call__(self, *, at_least: float | None = None, at_most: float | None = None, domain: str = "") -> "Kind":
         return replace(self, at_least=at_least, at_most=at_most, shared=domain)
@@ -60,6 +62,7 @@ class Kind:
             "privacy": self.privacy,
         }
         data |= {"domain": self.shared} if self.shared else {}
+        data |= {"media": self.media} if self.media else {}
         return data | {"table": self.table.name if self.table else None}
 
 
@@ -67,6 +70,7 @@ number = Kind("number")
 category = Kind("category")
 categories = Kind("categories")
 text = Kind("text")
+image = Kind("text", media="image")
 time = Kind("time")
 flag = Kind("flag")
 

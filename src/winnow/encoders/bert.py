@@ -74,7 +74,7 @@ class _Graph:
         for layer in range(self._config["num_hidden_layers"]):
             x = self._layer(x, f"encoder.layer.{layer}")
         self._nodes.append(self._onnx.helper.make_node("Identity", [x], ["states"]))
-        return self._model().SerializeToString()
+        return bytes(self._model().SerializeToString())
 
     def _model(self) -> "onnx.ModelProto":
         helper, kinds = self._onnx.helper, self._onnx.TensorProto

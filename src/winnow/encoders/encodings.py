@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.core.errors import Conflict, Problem
+from winnow.core.errors import Conflict, Problem, Unavailable
 from winnow.data.text import text_hashes
 from winnow.encoders.base import Encode, Encoder, Floats, Progress, silent
 from winnow.encoders.rows import Ints, Rows
@@ -52,9 +52,7 @@ class Encodings:
         self._rows: dict[str, Rows] = {}
         self._lock = threading.Lock()
 
-    def ensure(
-        self, encoder: Encoder, values: Iterable[str | None], *, progress: Progress = silent
-    ) -> Encoded:
+    def ensure(self, encoder: Encoder, values: Iterable[str | None], *, progress: Progress = silent) -> Encoded:
         """Encode the values that have no vector yet; several processes may do so at once.
 
         Args:
@@ -148,3 +146,15 @@ class Encodings:
 def _parts(values: list[Any]) -> Iterator[list[Any]]:
     for first in range(0, len(values), _TOGETHER):
         yield values[first : first + _TOGETHER]
+
+
+def vectors_in(encodings: Encodings | None, encoder: Encoder, hashes: Ints) -> Floats:
+    """See `Encodings.vectors`.
+
+    Raises:
+        Unavailable: `no-encodings`.
+    """
+    if encodings is None:
+        what = f"nothing here keeps vectors of `{encoder.name}`"
+        raise Unavailable(Problem("no-encodings", what, encoder.where, fix="give encodings=Encodings(folder)"))
+    return encodings.vectors(encoder, hashes)

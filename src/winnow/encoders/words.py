@@ -52,7 +52,7 @@ def _characters(text: str) -> NDArray[np.uint32]:
     """The letters and digits of a text in lower case as code points, all else one space, a space at both ends."""
     plain = unicodedata.normalize("NFKC", text[:LONGEST]).casefold()
     words = "".join(c if c.isalnum() or unicodedata.category(c)[0] in "MS" else " " for c in plain).split()
-    return np.frombuffer(f" {' '.join(words)} ".encode("utf-32-le", "surrogatepass"), np.uint32)
+    return np.frombuffer(" ".join(["", *words, ""]).encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def _hashed(characters: NDArray[np.uint32], encoder: HashedWords) -> Floats:

@@ -117,7 +117,9 @@ def compared(aggregate: Aggregate, columns: Columns) -> Ints:
 
 def used(aggregate: Aggregate) -> set[str]:
     """The fields and roles of events that an aggregate reads, `at` where it needs it."""
-    fields = {c.field for c in aggregate.conditions} | {aggregate.value or OWN_TIME}
+    fields = {c.field for c in aggregate.conditions}
+    if aggregate.value is not None:
+        fields.add(aggregate.value)
     return fields if aggregate.half_life is None else fields | {OWN_TIME}
 
 

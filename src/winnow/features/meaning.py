@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from winnow.core.time import FOREVER, to_us
 from winnow.data.schema import Condition, EventField, Events, Path, Table
-from winnow.features import across, declare, past, recent
+from winnow.features import across, declare, embedding, past, recent
 from winnow.features.aggregate import Aggregate
 from winnow.features.declare import Feature
 
@@ -287,3 +287,17 @@ def _(feature: across.Overlap, place: int) -> str:
     if isinstance(feature.to, Path):
         return f"how much {mine} and {thing(feature.to).removeprefix('each of ')} have in common, 0 to 1"
     return f"share of these that have {mine}: {meaning(feature.to, 0)}"
+
+
+@meaning.register
+def _(feature: embedding.Embed, place: int) -> str:
+    return f"number {place + 1} of {feature.size} of the vector of {thing(feature.of)}, by {feature.encoder.name}"
+
+
+@meaning.register
+def _(feature: embedding.Similarity, place: int) -> str:
+    mine = f"cosine of the vector of {thing(feature.of.of)}"
+    if isinstance(feature.to, embedding.Embed):
+        return f"{mine} with that of {thing(feature.to.of)}, by {feature.of.encoder.name}"
+    pooled = "mean" if feature.pool == "mean" else "largest"
+    return f"{pooled} {mine} with those of the {meaning(feature.to, 0)}, by {feature.of.encoder.name}"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from winnow.core.errors import InputError, Problem
 from winnow.core.time import parse_time
 from winnow.data.schema import Events, Kind, Table
+from winnow.data.text import text_hashes
 from winnow.features.declare import Feature
 from winnow.features.history import HistoryState
 from winnow.features.keys import Columns, fitted, missing
@@ -82,8 +83,8 @@ class Paper:
         """
         _, lines = self._rows.setdefault(of.name, (of, []))
         row = self.row_of(of.name, key)
-        before = next((x for x in reversed(lines) if x.row == row and not x.deleted), None)
-        kept = {} if deleted or before is None else before.values
+        before = next((x for x in reversed(lines) if x.row == row), None)
+        kept = {} if deleted or before is None or before.deleted else before.values
         new = {c: self._value(of.domain(c), k, columns.get(c)) for c, k in of.columns.items()}
         held = {c: kept[c] if c in kept and c not in columns else v for c, v in new.items()}
         lines.append(self._line(moment(at), None, held, row=row, deleted=deleted))
@@ -124,12 +125,12 @@ class Paper:
     # What a history source answers
 
     def events(self, name: str) -> Columns:
-        """See `winnow.features.history.Source`."""
+        """See `winnow.features.source.Source`."""
         of, lines = self._events.get(name, (None, []))
         return _columns(lines, of.columns if of else {})
 
     def rows(self, table: str) -> Columns:
-        """See `winnow.features.history.Source`."""
+        """See `winnow.features.source.Source`."""
         of, lines = self._rows.get(table, (None, []))
         extra = {"row": np.array([x.row for x in lines], np.int64),
                  "deleted": np.array([x.deleted for x in lines], np.int64)}  # fmt: skip
@@ -149,7 +150,7 @@ class Paper:
         if kind.has_domain:
             return self.row_of(domain, given)
         if given is None:
-            return missing(kind)
+            return None if kind.storage == "text" else missing(kind)
         return moment(given) if kind.storage == "time" else given
 
 
@@ -173,8 +174,11 @@ def _columns(lines: list[_Line], kinds: Mapping[str, Kind]) -> dict[str, NDArray
 def _typed(lines: list[_Line], kinds: Mapping[str, Kind]) -> Iterator[tuple[str, NDArray[Any]]]:
     for name, kind in kinds.items():
         values = [x.values[name] for x in lines]
-        if kind.storage == "categories":
+        if kind.storage == "text":
+            yield name, text_hashes(values)
+        elif kind.storage == "categories":
             width = max((len(v) for v in values), default=0)
-            yield name, fitted(np.array([v + [-1] * (width - len(v)) for v in values], np.int64).reshape(-1, width))
-        elif kind.storage != "text":
+            sets = [v + [-1] * (width - len(v)) for v in values]
+            yield name, fitted(np.array(sets, np.int64).reshape(len(values), width))
+        else:
             yield name, np.array(values, np.float64 if kind.storage == "number" else np.int64)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.data.schema import Table
+from winnow.encoders.base import Encoder
 from winnow.features.aggregate import Aggregate
-from winnow.features.batch import Ints
+from winnow.features.batch import Floats, Ints
 
 NEVER = np.iinfo(np.int64).min  # the time of an event that has not happened
 KNOWN_AT = "known_at"  # a column that every table has: when the row last changed
@@ -59,5 +60,17 @@ class State(Protocol):
             values int64 [n, k] and their own times int64 [n, k] (NEVER padding). Values are row numbers or flags, -1
             padding and missing, all -1 when `aggregate.value` is None; of a number millionths, NEVER padding and
             missing.
+        """
+        ...
+
+    def vectors(self, encoder: Encoder, hashes: Ints) -> Floats:
+        """The vectors of texts or images: see `Encodings.vectors`.
+
+        Args:
+            encoder: which, and which version of it.
+            hashes: content hashes as `column` gives them, int64 [n]; -1 missing.
+
+        Returns:
+            float32 [n, encoder.size]; NaN rows for what is missing or was never encoded.
         """
         ...

@@ -17,11 +17,11 @@ from winnow.data.schema import Condition, Events, Path, Table
 from winnow.features.aggregate import OWN_TIME, Aggregate
 from winnow.features.batch import FeatureBatch, Ints
 from winnow.features.declare import Feature
-from winnow.features.history import HistoryState, Source
 from winnow.features.keys import Columns, follow, missing, passing, stored
 from winnow.features.meaning import alone, windows
 from winnow.features.plan import Plan
-from winnow.features.state import NEVER
+from winnow.features.source import Source
+from winnow.features.state import NEVER, State
 from winnow.features.view import Moments, View
 
 Floats = NDArray[np.float64]
@@ -118,7 +118,7 @@ class Asked:
         return Moments(at, {role: np.array([row], np.int64) for role, row in self.refs.items()})
 
 
-def told(feature: Feature, name: str, asked: Asked, *, state: HistoryState, source: Source) -> Story:
+def told(feature: Feature, name: str, asked: Asked, *, state: State, source: Source) -> Story:
     """The story of one column of a feature.
 
     Args:
@@ -143,6 +143,8 @@ def told(feature: Feature, name: str, asked: Asked, *, state: HistoryState, sour
     made = [p.compute(asked.moments(at), state, training=True) for p in (plan, blank)]
     values, levels = _values(made[0], name)
     known = ~np.isnan(_values(made[1], name)[0]) & np.array([not levels or any(levels[int(v)]) for v in values])
+    if one.ttl is not None and not known[-1]:
+        lanes = [replace(lane, counts=np.zeros(len(lane.at), bool)) for lane in lanes]
     return Story(one, name, at, values, known, tuple(lanes), tuple(levels))
 
 
@@ -244,8 +246,8 @@ def keys_of(events: Events, by: Sequence[Path], source: Source) -> list[Ints]:
 
 def _numbers(events: Events, source: Source) -> Columns:
     columns = source.events(events.name)
-    return {c: columns[c] for c in ("seq", "at", "known_at", *events.columns) if c in columns
-            and np.asarray(columns[c]).dtype.kind in "if"}  # fmt: skip
+    names = [c for c, kind in events.columns.items() if kind.storage != "text" and c in columns]
+    return {c: np.asarray(columns[c]) for c in ("seq", "at", "known_at", *names)}
 
 
 def _under(events: Events, by: Sequence[Path], keys: Sequence[Any], source: Source) -> tuple[Columns, Ints]:
@@ -254,7 +256,8 @@ def _under(events: Events, by: Sequence[Path], keys: Sequence[Any], source: Sour
     times = np.ones(len(columns["seq"]), np.int64)
     for path, key in sorted(zip(by, keys, strict=True), key=lambda pair: len(pair[0].columns)):
         values = follow(events, path, columns, _lookup(source, columns))
-        hits = np.isin(values, np.atleast_1d(key)[np.atleast_1d(key) >= 0]).reshape(len(values), -1).sum(axis=1)
+        shared = np.isin(values, np.atleast_1d(key)[np.atleast_1d(key) >= 0])
+        hits = shared.sum(axis=tuple(range(1, shared.ndim)))
         columns, times = {c: v[hits > 0] for c, v in columns.items()}, (times * hits)[hits > 0]
     return columns, times
 

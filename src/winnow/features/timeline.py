@@ -7,10 +7,11 @@ Sorting bare int64 is what numpy does fastest by far, so nothing is ever carried
 from the sorted composites. Long arrays are worked through in pieces that stay in the processor's cache.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from winnow.features.batch import Ints
 from winnow.features.state import NEVER
@@ -50,6 +51,13 @@ def _find_ascending(ordered: Ints, wanted: Ints) -> Ints:
         found[part] = np.searchsorted(ordered[low:high], wanted[part])
         found[part] += low
     return found
+
+
+def among(values: Ints, ordered: Ints) -> NDArray[np.bool_]:
+    """Which values are in a sorted array; bool [n]."""
+    if not len(ordered):
+        return np.zeros(len(values), bool)
+    return np.equal(ordered[np.minimum(find(ordered, values), len(ordered) - 1)], values)
 
 
 def distinct(values: Ints) -> Ints:
@@ -106,15 +114,22 @@ class Codes:
         size: places are below.
     """
 
-    def __init__(self, keys: tuple[Ints, ...], size: int = 0):
+    def __init__(self, keys: Sequence[Ints], size: int = 0):
         self._widths = [int(k.max(initial=-1)) + 1 for k in keys]
-        self.codes = self._packed(keys)
+        codes = self._packed(keys)
         self._known: Ints | None = None
         if sum(w.bit_length() for w in self._widths) + size.bit_length() > _ROOM:
-            self._known = distinct(self.codes)
-            self.codes = find(self._known, self.codes)
+            self._known = distinct(codes)
+            codes = find(self._known, codes)
+        self._codes: Ints | None = codes
 
-    def encode(self, keys: tuple[Ints, ...]) -> Ints:
+    def take(self) -> Ints:
+        """The codes of the keys that it was made of, int64 [e]; given once, since they are as large as the data."""
+        codes, self._codes = self._codes, None
+        assert codes is not None
+        return codes
+
+    def encode(self, keys: Sequence[Ints]) -> Ints:
         """The code of each key, int64 [n]; -1 for a key that is missing or certainly never seen."""
         seen = np.logical_and.reduce([(k >= 0) & (k < w) for k, w in zip(keys, self._widths, strict=True)])
         packed = np.where(seen, self._packed(keys), -1)
@@ -123,7 +138,7 @@ class Codes:
         found = np.minimum(find(self._known, packed), len(self._known) - 1)
         return np.where(self._known[found] == packed, found, -1)
 
-    def _packed(self, keys: tuple[Ints, ...]) -> Ints:
+    def _packed(self, keys: Sequence[Ints]) -> Ints:
         return keys[0] if len(keys) == 1 else keys[0] * self._widths[1] + keys[1]
 
 
@@ -164,18 +179,19 @@ class Timeline:
         """The keys of some of the sorted things."""
         return self._packed[part] >> self._bits
 
-    def column(self, values: Callable[[Ints], Ints]) -> Ints:
+    def column(self, values: Callable[[Ints], Ints], out: Ints | None = None) -> Ints:
         """Something about each thing, in sorted order, int64 [e].
 
         Args:
             values: gives it for things by place.
+            out: where to put it.
         """
-        made = np.empty(len(self), np.int64)
+        made = np.empty(len(self), np.int64) if out is None else out
         for part in pieces(len(self)):
             made[part] = values(self.places(part))
         return made
 
-    def kept(self, keep: Callable[[Ints], Ints]) -> "Timeline":
+    def kept(self, keep: Callable[[Ints], NDArray[np.bool_]]) -> "Timeline":
         """The things that pass a test of their places; sorted as they are."""
         lines = object.__new__(Timeline)
         lines._bits, lines._mask = self._bits, self._mask

@@ -1,11 +1,12 @@
 """Turns the log into what models learn from: labelled impressions with their features as of their own moment."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from numpy.typing import NDArray
 
 from winnow.core.system import System
@@ -130,16 +131,65 @@ def catalogue_features(plan: Plan, role: str, rows: NDArray[np.int64], *, state:
 
 
 class HistorySource:
-    """The Delta history as the arrays that `HistoryState` reads."""
+    """The Delta history as the arrays that `HistoryState` reads: as it stands when each table is first asked for."""
 
     def __init__(self, history: History):
         self._history = history
+        self._frames: dict[tuple[str, str], pl.LazyFrame] = {}
 
     def events(self, name: str) -> Columns:
-        return _arrays(self._history.events(name).collect())
+        frame = self._of("events", name)
+        return _arrays(frame.select(cs.exclude(cs.string())).collect())
+
+    def batches(self, name: str, columns: Collection[str], *, rows: int) -> Iterator[Columns]:
+        """See `Streamed.batches`: spans of `seq` with about `rows` rows each."""
+        frame = self._of("events", name)
+        frame = frame.select(c for c in frame.collect_schema() if c in columns)
+        bounds = self._of("events", name).select(pl.len(), low=pl.min("seq"), high=pl.max("seq")).collect().row(0)
+        if bounds[0] <= rows:
+            yield _arrays(frame.collect())
+            return
+        for low, high in _spans(self._of("events", name), *bounds[1:], rows=rows):
+            yield _arrays(frame.filter(pl.col("seq").is_between(low, high)).collect())
 
     def rows(self, table: str) -> Columns:
-        return _arrays(self._history.rows(table).collect())
+        return _Rows(self._of("rows", table))
+
+    def _of(self, kind: Literal["events", "rows"], name: str) -> pl.LazyFrame:
+        if (kind, name) not in self._frames:
+            self._frames[kind, name] = getattr(self._history, kind)(name)
+        return self._frames[kind, name]
+
+
+class _Rows(Mapping[str, NDArray[Any]]):
+    """Columns of a table: texts are read when they are asked for only, an empty one is None."""
+
+    def __init__(self, frame: pl.LazyFrame):
+        self._frame, self._schema = frame, frame.collect_schema()
+        self._read = dict(_arrays(frame.select(cs.exclude(cs.string())).collect()))
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._read:
+            texts = self._frame.select(pl.col(name).replace("", None)).collect()
+            self._read[name] = texts[name].to_numpy()
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._schema)
+
+    def __len__(self) -> int:
+        return len(self._schema)
+
+
+def _spans(frame: pl.LazyFrame, low: int, high: int, *, rows: int) -> Iterator[tuple[int, int]]:
+    """Spans of the log, halved until none has more than `rows` events of the type."""
+    size = frame.filter(pl.col("seq").is_between(low, high)).select(pl.len()).collect().item()
+    if size <= rows or low == high:
+        yield from [(low, high)] * bool(size)
+        return
+    middle = (low + high) // 2
+    yield from _spans(frame, low, middle, rows=rows)
+    yield from _spans(frame, middle + 1, high, rows=rows)
 
 
 def _arrays(frame: pl.DataFrame) -> Columns:

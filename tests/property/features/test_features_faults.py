@@ -31,8 +31,12 @@ def known_at_the_moment_counts(patch: pytest.MonkeyPatch) -> None:
 
 
 def window_one_hop_long_in_history(patch: pytest.MonkeyPatch) -> None:
-    window = history.Group.window
-    patch.setattr(history.Group, "window", lambda self, a, k, at: window(self, a, k, at - (a.hop if a.hop else 0)))
+    windows = history.Group.windows
+
+    def longer(self: Any, aggregates: Any, keys: Any, at: Any) -> Any:
+        return [windows(self, [a], keys, at - a.hop)[0] for a in aggregates]
+
+    patch.setattr(history.Group, "windows", longer)
 
 
 def window_one_hop_long_in_live(patch: pytest.MonkeyPatch) -> None:

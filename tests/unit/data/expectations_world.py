@@ -52,13 +52,13 @@ def people(rng, count=60, *, days=4, first=0, visits=4, length=40):
     """
     shown = visits * length
     user = np.repeat(np.arange(count), shown)
-    begin = rng.integers(0, days * DAY, (count, visits))
+    begin = rng.integers(0, days * DAY - HOUR, (count, visits))
     gaps = (rng.lognormal(2.0, 0.6, (count, visits, length)) * SECOND).astype(np.int64)
     at = (START + first * DAY + begin[:, :, None] + gaps.cumsum(axis=2)).reshape(-1)
-    at = np.minimum(at, START + (first + days) * DAY - 60 * SECOND)
     keen = np.repeat(rng.beta(4, 6, count), shown)
-    item, clicked = rng.zipf(1.5, len(at)) % 500, rng.random(len(at)) < keen
-    base = pl.DataFrame({"at": at, "user": np.char.add("u", user.astype(str)), "video": np.char.add("v", item.astype(str))})
+    item, clicked = (500 * rng.random(len(at)) ** 2).astype(int), rng.random(len(at)) < keen
+    base = pl.DataFrame({"at": at, "user": user, "video": item})
+    base = base.with_columns(user=pl.format("u{}", "user"), video=pl.format("v{}", "video"))
     base = base.with_columns(event_id=pl.format("{}-{}", pl.lit(first), pl.int_range(pl.len())))
     home = rng.choice(["home", "search", "related"], len(at), p=[0.7, 0.2, 0.1])
     seconds = np.where(rng.random(len(at)) < 0.02, np.nan, rng.lognormal(3, 1, len(at)))
@@ -84,4 +84,6 @@ def videos(rng, count=400):
 def event(kind, n, *, at, user="x", video="v1", key="x", **fields):
     """`n` events of one user at given moments."""
     frame = pl.DataFrame({"event_id": [f"{kind}-{key}-{i}" for i in range(n)], "at": at})
-    return frame.with_columns(user=pl.lit(user), video=video if isinstance(video, pl.Series) else pl.lit(video), **fields)
+    return frame.with_columns(
+        user=pl.lit(user), video=video if isinstance(video, pl.Series) else pl.lit(video), **fields
+    )

@@ -20,8 +20,18 @@ def test_distinct_is_unique(values: list[int]) -> None:
     np.testing.assert_array_equal(distinct(array), np.unique(array))
 
 
+def test_find_of_many_close_queries_in_any_order() -> None:
+    ordered = np.sort(random.integers(0, 1_000_000, 300_000))
+    wanted = random.integers(-5, 1_000_005, 20_000)
+    for some in (wanted, np.sort(wanted), np.zeros(5000, np.int64), np.full(5000, 2_000_000)):
+        np.testing.assert_array_equal(find(ordered, some), np.searchsorted(ordered, some))
+
+
 def test_by_time_orders_ties_by_the_log() -> None:
-    assert by_time(np.array([5, 3, 5, 5]), np.array([9, 8, 2, 4])).tolist() == [1, 2, 3, 0]
+    order = by_time(np.array([5, 3, 5, 5]), np.array([9, 8, 2, 4]))
+    assert order is not None
+    assert order.tolist() == [1, 2, 3, 0]
+    assert by_time(np.array([3, 5, 5, 5]), np.array([9, 2, 4, 9])) is None
 
 
 def test_places_count_what_came_before() -> None:
@@ -40,24 +50,32 @@ def test_places_of_nothing() -> None:
 
 def test_timeline_counts_by_key_and_place() -> None:
     codes, places = random.integers(0, 7, 300), random.integers(0, 50, 300)
-    line = Timeline(codes, places, n_codes=7, size=50)
+    line = Timeline(codes, places, size=50)
     for code, place in zip(random.integers(0, 7, 40), random.integers(0, 51, 40), strict=True):
-        found = line.before(np.array([code]), np.array([place]))[0] - line.starts[code]
+        found = line.before(np.array([code]), np.array([place]))[0] - line.before(np.array([code]), 0)[0]
         assert found == ((codes == code) & (places < place)).sum()
 
 
-def test_timeline_sorts_numbers_that_leave_no_room_for_positions() -> None:
-    codes = np.array([2**40, 1, 2**40])
-    line = Timeline(codes[:2] % 3, np.array([2**59, 5]), n_codes=3, size=2**60 - 1)
-    assert line.order.tolist() == [0, 1] or line.order.tolist() == [1, 0]
-    assert line.before(np.array([1]), np.array([6]))[0] - line.starts[1] >= 1
+def test_timeline_gives_back_keys_and_places() -> None:
+    line = Timeline(np.array([2, 0, 2, 1]), None, size=4)
+    assert (line.codes(slice(None)).tolist(), line.places(slice(None)).tolist()) == ([0, 1, 2, 2], [1, 3, 0, 2])
+    assert line.column(lambda place: place * 10).tolist() == [10, 30, 0, 20]
+    assert line.kept(lambda place: place != 3).codes(slice(None)).tolist() == [0, 2, 2]
 
 
-def test_codes_of_pairs() -> None:
-    codes = Codes((np.array([3, 0, 3]), np.array([1, 2, 1])))
-    assert codes.size == 2
+@pytest.mark.parametrize("size", [10, 1 << 60])
+def test_codes_of_pairs(size: int) -> None:
+    """With and without room for a place beside the packed pair."""
+    codes = Codes((np.array([3, 0, 3]), np.array([1, 2, 1])), size)
+    own = codes.take().tolist()
+    assert own[0] == own[2] != own[1]
     asked = codes.encode((np.array([3, 0, 0, -1, 99, 3]), np.array([1, 2, 1, 1, 0, 99])))
-    assert asked.tolist() == [codes.codes[0], codes.codes[1], -1, -1, -1, -1]
+    assert [c if c in own else -1 for c in asked.tolist()] == [own[0], own[1], -1, -1, -1, -1]
+
+
+def test_codes_of_nothing() -> None:
+    none = np.empty(0, np.int64)
+    assert Codes((none, none), 5).encode((np.array([0, -1]), np.array([0, 0]))).tolist() == [-1, -1]
 
 
 def test_ragged_of_nothing() -> None:

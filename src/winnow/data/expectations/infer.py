@@ -49,15 +49,6 @@ class Data:
     events: Mapping[str, Events]
     systems: Mapping[str, System] = field(default_factory=dict)
 
-    def of(self, name: str, *, start: int | None, until: int | None, columns: list[str]) -> pl.DataFrame:
-        """Events whose own time lies in [start, until)."""
-        frame = self.history.events(name).select(columns)
-        if start is not None:
-            frame = frame.filter(pl.col("at") >= start)
-        if until is not None:
-            frame = frame.filter(pl.col("at") < until)
-        return frame.collect()
-
 
 Notes = dict[tuple[str, ...], str]
 
@@ -80,8 +71,9 @@ def infer(
     frames = {}
     for i, (name, event) in enumerate(data.events.items()):
         report("events", i, len(data.events))
-        columns = ["at", "known_at", *event.columns]
-        frames[name] = data.of(name, start=start, until=until, columns=columns)
+        frame = data.history.events(name).select("at", "known_at", *event.columns)
+        frame = frame if start is None else frame.filter(pl.col("at") >= start)
+        frames[name] = (frame if until is None else frame.filter(pl.col("at") < until)).collect()
     found = [f["at"] for f in frames.values() if len(f)]
     if not found:
         what = f"no events from {_shown(start, 'the beginning')} to {_shown(until, 'the end')}"

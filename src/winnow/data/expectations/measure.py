@@ -48,13 +48,13 @@ class Check:
 
 
 def measure(data: Data, expected: Expectations, tally: pl.DataFrame, *, since: int, report: Report = silent) -> Check:
-    """Holds what happened since a moment against what is expected.
+    """Holds what came in since a moment against what is expected.
 
     Args:
         data: of a project.
         expected: the contents of `expectations.toml`.
         tally: what the edge counted (`Tally.rows`).
-        since: own time from which on events count, and time from which on changes of rows were known.
+        since: the moment from which on events and changes of rows were known: what came in since, whatever its date.
         report: told what is being done.
     """
     frames, findings = {}, list[Finding]()
@@ -62,12 +62,12 @@ def measure(data: Data, expected: Expectations, tally: pl.DataFrame, *, since: i
     for i, (name, event) in enumerate(data.events.items()):
         report("checking", i, steps)
         wanted = ["seq", "at", "known_at", *event.columns]
-        frames[name] = data.of(name, start=since, until=None, columns=wanted)
+        frames[name] = data.history.events(name).filter(pl.col("known_at") >= since).select(wanted).collect()
     until = _until(frames.values(), since)
     learned = number(expected.period.until) if expected.period else 0
     for name, group in expected.event.items():
         # A type that was introduced later was not silent before; one that fell silent after the period was.
-        begun = int(frames[name]["at"].min() or since) if since < learned else since  # type: ignore[arg-type]
+        begun = int(frames[name]["known_at"].min() or since) if since < learned else since  # type: ignore[arg-type]
         findings += _event(data, name, group, frames[name], since=since, span=(max(since, begun), until))
     for i, (name, group) in enumerate(expected.table.items()):
         report("checking", len(data.events) + i, steps)
@@ -120,8 +120,8 @@ def _rate(name: str, what: str, counts: NDArray[np.int64], span: tuple[float, fl
     allowed = int(_FEW_HOURS * len(counts)) if what == "per_hour" else 0
     verdict: Verdict = "ok" if out.sum() <= allowed else "broken" if far.sum() > allowed else "warn"
     unit = what.removeprefix("per_")
-    seen = f"{int(counts.min()):,} to {int(counts.max()):,} in {len(counts):,} {unit}s"
-    seen += f"; expected {low:,.0f} to {high:,.0f}"
+    seen = f"{int(out.sum()):,} of {len(counts):,} {unit}s outside {low:,.0f} to {high:,.0f}"
+    seen += f"; observed {int(counts.min()):,} to {int(counts.max()):,}"
     return Finding("event", name, "", what, float(out.sum()), allowed, int(counts.sum()), verdict, seen)
 
 
@@ -149,7 +149,7 @@ def _late(name: str, who: str, limit: float, frame: pl.DataFrame) -> Iterator[Fi
 
 
 def _unique_events(data: Data, name: str, since: int) -> Finding:
-    ids = data.history.events(name).filter(pl.col("at") >= since).select(
+    ids = data.history.events(name).filter(pl.col("known_at") >= since).select(
         pl.len(), different=pl.col("event_id").n_unique()
     ).collect()  # fmt: skip
     rows, different = int(ids["len"][0]), int(ids["different"][0])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.data.expectations.declare import ColumnExpectation
-from winnow.data.expectations.sample import Sample, bins, down, listed, up
+from winnow.data.expectations.sample import Sample, bins, down, listed, room, up
 from winnow.data.schema import LARGEST, Kind
 
 Names = Callable[[NDArray[np.int64]], list[str]]  # row numbers → ids
@@ -45,16 +45,17 @@ def _missing(sample: Sample) -> tuple[float, str]:
     share = sample.missing_share
     if share == 0 and sample.rows >= SURE:
         return 0.0, "never seen missing"
-    return with_room(share), f"observed {share:.2%}"
+    return with_room(share, sample.rows), f"observed {share:.2%}"
 
 
-def with_room(share: float) -> float:
-    """A limit for a share: half as much again of the smaller side, and one point.
+def with_room(share: float, rows: int) -> float:
+    """A limit for a share seen in some rows: what chance may have hidden, half of the smaller side, and one point.
 
-    >>> with_room(0.02), with_room(0.9)
-    (0.04, 0.96)
+    >>> with_room(0.02, 10_000), with_room(0.9, 10_000), with_room(0.0, 100)
+    (0.048, 0.97, 0.16)
     """
-    return min(1.0, up(share + min(share, 1 - share) / 2 + 0.01))
+    likely = min(1.0, share + room(share, rows))
+    return min(1.0, up(likely + min(likely, 1 - likely) / 2 + 0.01))
 
 
 Found = tuple[dict[str, object], dict[str, str]]
@@ -103,13 +104,13 @@ def _categories(sample: Sample, names: Names) -> Found:
     order = np.argsort(-counts, kind="stable")
     distinct, once, total = int((counts > 0).sum()), int((counts == 1).sum()), len(sample.known)
     # The share of values that were seen once estimates the chance that the next value is a new one (Good, 1953).
-    closed = distinct <= FEW and once <= total / 1000
+    closed = distinct <= FEW and total >= SURE and once <= total / 1000
     chosen = order[: distinct if closed else TOP]
     in_list = listed(sample.known, chosen)
     covered = 1 - in_list[-1] / total
     if covered < 0.1:
         return {}, {"kind": f"{distinct:,} different values, none frequent"}
-    limit = 0.0 if closed else with_room(1 - covered)
+    limit = 0.0 if closed else with_room(1 - covered, total)
     shares = [round(float(s), 4) for s in in_list[:-1] / total]
     found = {"values": names(chosen), "others": limit, "shares": shares, "psi": PSI}
     seen = f"{distinct:,} different values" + ("" if closed else f"; the {len(chosen)} most frequent are listed")

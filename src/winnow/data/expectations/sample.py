@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,8 @@ def psi(expected: Sequence[float], counts: NDArray[np.int64], learned: int) -> t
     if not total:
         return 0.0, 0.0
     low = np.maximum(np.asarray(expected, float), max(_LEAST, 0.5 / max(learned, 1)))
-    high = np.maximum(counts / total, max(_LEAST, 0.5 / total))
+    # An empty bin counts as half a value, so that missing it is no infinite distance; if that was expected, as nothing.
+    high = np.where(counts > 0, counts / total, np.minimum(low, 0.5 / total))
     free = max(len(expected) - 1, 1)
     # Wilson and Hilferty's approximation of the quantile: scipy would take longer to load than the check to run.
     quantile = free * (1 - 2 / (9 * free) + Z * math.sqrt(2 / (9 * free))) ** 3
@@ -91,7 +93,7 @@ def psi(expected: Sequence[float], counts: NDArray[np.int64], learned: int) -> t
 def room(share: float, rows: int) -> float:
     """How far above an expected share a sample of some rows may come by chance.
 
-    >>> room(0.0, 961)
+    >>> round(room(0.0, 961), 6)
     0.01
     """
     return (Z * math.sqrt(share * (1 - share) * rows) + Z * Z) / rows if rows else 1.0
@@ -103,10 +105,10 @@ def up(value: float, digits: int = 2) -> float:
     >>> up(1234.5), up(0.01234), up(-1234.5)
     (1300.0, 0.013, -1200.0)
     """
-    if not value or not math.isfinite(value):
-        return float(value)
-    place = digits - 1 - math.floor(math.log10(abs(value)))
-    return round(math.ceil(round(value * 10.0**place, 6)) / 10.0**place, max(place, 0))
+    if not value:
+        return value
+    exact = Decimal(f"{value:.12g}")
+    return max(float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - digits + 1), ROUND_CEILING)), value)
 
 
 def down(value: float, digits: int = 2) -> float:

@@ -15,7 +15,7 @@ from winnow.features.batch import FeatureBatch
 from winnow.features.declare import Feature
 from winnow.features.history import HistoryState
 from winnow.features.plan import Plan
-from winnow.features.state import NEVER
+from winnow.features.state import NEVER, State
 from winnow.features.view import Moments, View
 from winnow.training.dataset import HistorySource, moments_of
 
@@ -77,7 +77,7 @@ def kept(project: "Project", system: System) -> dict[str, Facts]:
     return dict(json.loads(path.read_text())["columns"]) if path.exists() else {}
 
 
-def _facts(feature: Feature, moments: Moments, *, state: HistoryState, roles: Mapping[str, str]) -> dict[str, Facts]:
+def _facts(feature: Feature, moments: Moments, *, state: State, roles: Mapping[str, str]) -> dict[str, Facts]:
     plan, blank = (Plan((f,), roles) for f in (feature, replace(feature, default=float("nan"))))
     if not moments.size or not len(moments.at):
         return {name: {"rows": 0} for name in feature.names}
@@ -104,7 +104,7 @@ def _nobody(moments: Moments) -> Moments:
     return Moments(moments.at[-1:], {role: np.array([-1], np.int64) for role in moments.refs})
 
 
-def _keyed(feature: Feature, moments: Moments, state: HistoryState, roles: Mapping[str, str]) -> NDArray[np.bool_]:
+def _keyed(feature: Feature, moments: Moments, state: State, roles: Mapping[str, str]) -> NDArray[np.bool_]:
     """Rows of which every key of the feature is known, bool [n]."""
     view, known = View(moments, state, roles), np.ones(moments.size, bool)
     for path in feature.paths:
@@ -116,7 +116,7 @@ def _known(values: NDArray[Any]) -> NDArray[np.bool_]:
     if values.dtype.kind == "f":
         return np.asarray(~np.isnan(values), np.bool_)
     there = np.asarray((values >= 0) | ((values != NEVER) & (values != -1)), np.bool_)
-    return np.asarray(there.reshape(len(there), -1).any(axis=1), np.bool_)
+    return np.asarray(there.any(axis=tuple(range(1, there.ndim))), np.bool_)
 
 
 def _column(batch: FeatureBatch, name: str) -> NDArray[Any]:
@@ -137,7 +137,7 @@ def _there(batch: FeatureBatch, name: str) -> NDArray[np.bool_]:
 def _same(batch: FeatureBatch, empty: FeatureBatch, name: str) -> NDArray[np.bool_]:
     values, nothing = _column(batch, name), _column(empty, name)
     same = (values == nothing) | (~_known(values) & ~_known(nothing) if values.ndim == 1 else False)
-    return np.asarray(same.reshape(len(same), -1).all(axis=1), np.bool_)
+    return np.asarray(same.all(axis=tuple(range(1, same.ndim))), np.bool_)
 
 
 def _quantiles(batch: FeatureBatch, name: str) -> dict[str, float] | None:
@@ -149,7 +149,7 @@ def _quantiles(batch: FeatureBatch, name: str) -> dict[str, float] | None:
     return {f"{q:g}": float(np.quantile(known, q)) for q in QUANTILES} if len(known) else None
 
 
-def _cost(plan: Plan, moments: Moments, state: HistoryState) -> float:
+def _cost(plan: Plan, moments: Moments, state: State) -> float:
     """Microseconds that the moments take: the fastest of a few runs, so that neighbours count least."""
     spent = []
     for _ in range(_REPEATS):

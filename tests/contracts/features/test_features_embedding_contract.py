@@ -1,0 +1,57 @@
+"""Features of texts and images do what every feature does."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from features_posts import BIOS, START, WithVectors, labels, like, log, member, post
+from test_features_feature_contract import FeatureContract
+
+from winnow.encoders.colours import ColourGrid
+from winnow.encoders.encodings import Encodings
+from winnow.encoders.words import HashedWords
+from winnow.features.embedding import Embed, Similarity
+from winnow.features.leaks import leaks
+from winnow.features.plan import Plan
+from winnow.features.recent import Last
+from winnow.features.view import Moments
+
+
+class PostContract(FeatureContract):
+    """The contract on members and posts instead of users and videos."""
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path) -> None:
+        self.encodings = Encodings(tmp_path)
+        self.encodings.ensure(HashedWords(), BIOS.values())
+
+    def compute(self, users: Any, videos: Any, **context: Any) -> Any:
+        moments = Moments(np.array([START + 1]), {"member": np.array(users), "post": np.array(videos)}, context)
+        state = WithVectors(log(), self.encodings)
+        return Plan.of([self.feature], labels).compute(moments, state, training=True)
+
+    def test_what_it_reads_is_allowed(self) -> None:
+        assert leaks(labels, [self.feature]) == []
+
+
+class TestEmbed(PostContract):
+    feature = Embed(post.author.bio, size=3)
+    names = ("post_author_bio_e00", "post_author_bio_e01", "post_author_bio_e02")
+
+
+class TestEmbedOfImages(PostContract):
+    feature = Embed(post.picture, encoder=ColourGrid(), size=2, default=-1.0)
+    names = ("post_picture_e00", "post_picture_e01")
+    empty = -1.0
+
+
+class TestSimilarity(PostContract):
+    feature = Similarity(Embed(post.text), Embed(member.bio), default=-1.0)
+    names = ("post_text_similarity_member_bio",)
+    empty = -1.0
+
+
+class TestSimilarityToTheLast(PostContract):
+    feature = Similarity(Embed(post.author.bio), Last(like.post, by=member, k=3), pool="max")
+    names = ("post_author_bio_similarity_member_like_post_last3_max",)

@@ -1,0 +1,6 @@
+"""Makes the contract folder's parts importable from here."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "contracts" / "encoders"))
