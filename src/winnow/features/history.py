@@ -8,17 +8,16 @@ from numpy.typing import NDArray
 
 from winnow.data.schema import Events, Path, Table
 from winnow.encoders.base import Encoder
-from winnow.encoders.encodings import Encodings
+from winnow.encoders.encodings import Encodings, vectors_in
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import Floats, Ints
 from winnow.features.group import Group
-from winnow.features.keys import Columns, follow
 from winnow.features.source import Log, Source, Streamed, needed, read
 from winnow.features.spill import Budget, Shelf, Shelves
 from winnow.features.straddlers import Straddlers
-from winnow.features.versions import Versions
+from winnow.features.versions import Tables, Versions
 
-__all__ = ["Budget", "Group", "HistoryState", "Source", "Straddlers", "Versions"]
+__all__ = ["WITHOUT_LIMIT", "Budget", "Group", "HistoryState", "Source", "Straddlers", "Versions"]
 
 T = TypeVar("T")
 WITHOUT_LIMIT = Budget()
@@ -34,7 +33,7 @@ class HistoryState:
         aggregates: those that will be asked for: what they need of an event type is read at once. What others need
             is read when they are asked for.
         budget: how much memory the events may take; what does not fit is spilled to files.
-        encodings: the vectors of texts and images; without them none is known.
+        encodings: the vectors of texts and images, if a feature needs any.
     """
 
     def __init__(
@@ -47,11 +46,12 @@ class HistoryState:
     ):
         self._source, self._aggregates = source, tuple(aggregates)
         self._budget, self._encodings = budget, encodings
+        self._tables = Tables(source)
         self._made: dict[Any, Any] = {}
         self._groups: dict[tuple[str, str], tuple[Group, int]] = {}
 
     def column(self, table: Table, column: str, rows: Ints, at: Ints) -> NDArray[Any]:
-        versions = self._versions(table)
+        versions = self._tables.versions(table)
         rows, at = np.broadcast_arrays(rows, at)
         return versions.column(column, versions.index(rows, versions.places.at(at)))
 
@@ -66,17 +66,12 @@ class HistoryState:
         return self._group([aggregate], keys).recent(aggregate, keys, at)
 
     def vectors(self, encoder: Encoder, hashes: Ints) -> Floats:
-        if self._encodings is None:
-            return np.full((len(hashes), encoder.size), np.nan, np.float32)
-        return self._encodings.vectors(encoder, hashes)
+        return vectors_in(self._encodings, encoder, hashes)
 
     def _once(self, name: Any, make: Callable[[], T]) -> T:
         if name not in self._made:
             self._made[name] = make()
         return cast(T, self._made[name])
-
-    def _versions(self, table: Table) -> Versions:
-        return self._once(("rows", table.name), lambda: Versions(table, self._source.rows(table.name)))
 
     def _log(self, events: Events) -> Log:
         return self._once(("events", events.name), lambda: self._read(events))
@@ -91,7 +86,7 @@ class HistoryState:
         if self._once(("fits", planned), lambda: self._budget.fits(self._source, planned)):
             return self._in_memory(some[0], keys)
         source = cast(Streamed, self._source)
-        shelves = self._once("shelves", lambda: Shelves(source, self._budget, self._followed))
+        shelves = self._once("shelves", lambda: Shelves(source, self._budget, self._tables))
         return shelves.of(some, planned)
 
     def _in_memory(self, aggregate: Aggregate, keys: tuple[Ints, ...]) -> Group:
@@ -109,13 +104,4 @@ class HistoryState:
         """The key of every event along a path, as table rows stood at the event's place in the log."""
         log = self._log(events)
         log.need({events.role(path.table)})
-        return self._once((events.name, "key", str(path)), lambda: self._followed(events, path, log.columns))
-
-    def _followed(self, events: Events, path: Path, columns: Columns) -> Ints:
-        def lookup(table: Table, column: str, rows: Ints) -> NDArray[Any]:
-            versions = self._versions(table)
-            return versions.column(
-                column, versions.index(rows, versions.places.of(columns["known_at"], columns["seq"]))
-            )
-
-        return follow(events, path, columns, lookup)
+        return self._once((events.name, "key", str(path)), lambda: self._tables.keys(events, path, log.columns))

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from winnow.features.timeline import Places, Timeline, ascending, by_time, disti
 
 TIMES = ("seq", "at", "known_at")
 WHOLE = 1 << 62  # rows: more than there can be
-COUNTED = 1 << 20  # rows read at a time to count them
 
 
 class Source(Protocol):
@@ -50,14 +49,15 @@ class Streamed(Protocol):
 def read(source: Source, name: str, columns: Collection[str]) -> Columns:
     """Some columns of all events of a type."""
     if isinstance(source, Streamed):
-        return next(iter(source.batches(name, columns, rows=WHOLE)))
+        parts = list(source.batches(name, columns, rows=WHOLE))
+        return parts[0] if len(parts) == 1 else {c: np.concatenate([p[c] for p in parts]) for c in parts[0]}
     whole = source.events(name)
     return {c: whole[c] for c in columns if c in whole}
 
 
-def count(source: Source | Streamed, name: str) -> int:
-    """How many events of a type there are."""
-    return sum(len(batch["seq"]) for batch in cast(Streamed, source).batches(name, ["seq"], rows=COUNTED))
+def count(source: Streamed, name: str, *, rows: int) -> int:
+    """How many events of a type there are; reads `rows` at a time."""
+    return sum(len(batch["seq"]) for batch in source.batches(name, ["seq"], rows=rows))
 
 
 def needed(aggregates: Iterable[Aggregate]) -> set[str]:

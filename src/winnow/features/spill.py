@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.data.schema import Events, Kind, Path, time
+from winnow.data.schema import Kind, Path, time
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import Ints
 from winnow.features.group import Group
@@ -22,6 +22,7 @@ from winnow.features.keys import Columns, exploded, stored, used
 from winnow.features.sieve import mixed
 from winnow.features.source import TIMES, Log, Source, Streamed, count, needed
 from winnow.features.timeline import by_time
+from winnow.features.versions import Tables
 
 _MOST_PARTS = 4096
 _SETS = 4  # events under a multi-valued key stand under about this many
@@ -43,7 +44,12 @@ class Budget:
         """Whether all that aggregates need can be in memory at once; what is not `Streamed` is there anyway."""
         if not self.size or not isinstance(source, Streamed):
             return True
-        return sum(count(source, name) * 8 * _held(some) for name, some in by_events(aggregates).items()) <= self.size
+        held = (self.count(source, name) * _held(some) for name, some in by_events(aggregates).items())
+        return 8 * sum(held) <= self.size
+
+    def count(self, source: Streamed, name: str) -> int:
+        """How many events of a type there are."""
+        return count(source, name, rows=max(self.size // 256, 1000))
 
 
 def by_events(aggregates: Iterable[Aggregate]) -> dict[str, list[Aggregate]]:
@@ -70,11 +76,11 @@ class Shelves:
     Args:
         source: where the events are.
         budget: what may be in memory.
-        keys: the key of each of some events along a path.
+        tables: what keys are followed through.
     """
 
-    def __init__(self, source: Streamed, budget: Budget, keys: Callable[[Events, Path, Columns], Ints]):
-        self._source, self._budget, self._keys = source, budget, keys
+    def __init__(self, source: Streamed, budget: Budget, tables: Tables):
+        self._source, self._budget, self._tables = source, budget, tables
         self._folder = FilePath(tempfile.mkdtemp(prefix="winnow-history-", dir=budget.scratch))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._made: list[Shelf] = []
@@ -99,30 +105,30 @@ class Shelves:
         new = [self._shelf([a for a in some if a.subject == s]) for s in dict.fromkeys(a.subject for a in some)]
         for batch in self._source.batches(events.name, columns, rows=max(size // (4 * len(columns) + 24), 1000)):
             for shelf in new:
-                shelf.add(batch, [self._keys(events, path, batch) for path in shelf.by])
+                shelf.add(batch, [self._tables.keys(events, path, batch) for path in shelf.by])
         self._made += new
 
     def _shelf(self, some: Sequence[Aggregate]) -> "Shelf":
         width = len(TIMES) + len(set().union(*map(used, some))) + 2
-        weight = count(self._source, some[0].events.name) * 8 * (2 * width + 6 + len(some)) * _spread(some[0].by)
-        parts = 1 << (4 * weight // self._budget.size).bit_length()
-        folder = self._folder / str(len(list(self._folder.iterdir())))
-        folder.mkdir()
-        return Shelf(some, folder, min(parts, _MOST_PARTS))
+        events = self._budget.count(self._source, some[0].events.name) * _spread(some[0].by)
+        parts = 1 << (4 * events * 8 * (2 * width + 6 + len(some)) // self._budget.size).bit_length()
+        return Shelf(some, self._folder / f"{len(list(self._folder.iterdir()))}.events", min(parts, _MOST_PARTS))
 
 
 class Shelf:
-    """The events of one type under one subject, in a file per part of the keys.
+    """The events of one type under one subject in a file: batch after batch, each sorted by part of the keys.
 
     Args:
         aggregates: those of this event type and subject.
-        folder: where the files go; must be there.
+        file: is made.
         parts: how many, a power of two.
     """
 
-    def __init__(self, aggregates: Sequence[Aggregate], folder: FilePath, parts: int):
+    def __init__(self, aggregates: Sequence[Aggregate], file: FilePath, parts: int):
         self.events, self.by = aggregates[0].events, aggregates[0].by
-        self._folder, self._parts = folder, parts
+        self._file, self._parts = file, parts
+        self._file.touch()
+        self._ends = [np.zeros(1, np.int64)]  # for each batch, where its parts end in the file
         kinds = {**self.events.columns, **dict.fromkeys(TIMES, time)}
         self._kinds: Mapping[str, Kind] = {c: kinds[c] for c in sorted({*TIMES}.union(*map(used, aggregates)))}
 
@@ -132,7 +138,7 @@ class Shelf:
         return all((a.events.name, a.by) == own and used(a) <= set(self._kinds) for a in wanted)
 
     def add(self, columns: Columns, keys: Sequence[Ints]) -> None:
-        """Puts events into the files of their keys.
+        """Puts events to those of their keys.
 
         Args:
             columns: of n events.
@@ -143,10 +149,9 @@ class Shelf:
         table = np.column_stack([*flat, *(v.view(np.int64) for v in values)])
         part = self._part(flat)
         order = np.argsort(part, kind="stable")
-        table, ends = table[order], np.searchsorted(part[order], np.arange(self._parts + 1))
-        for number in np.flatnonzero(np.diff(ends)).tolist():
-            with self._file(number).open("ab") as file:
-                table[ends[number] : ends[number + 1]].tofile(file)
+        with self._file.open("ab") as file:
+            table[order].tofile(file)
+        self._ends.append(np.searchsorted(part[order], np.arange(self._parts + 1)) + self._ends[-1][-1])
 
     def windows(self, aggregates: Sequence[Aggregate], keys: tuple[Ints, ...], at: Ints) -> list[Ints]:
         """See `State.windows`."""
@@ -173,9 +178,7 @@ class Shelf:
         return found
 
     def _group(self, number: int) -> Group:
-        file = self._file(number)
-        flat = np.fromfile(file, np.int64) if file.exists() else np.empty(0, np.int64)
-        table = flat.reshape(-1, len(self.by) + len(self._kinds))
+        table = self._read(number)
         keys, values = table[:, : len(self.by)], table[:, len(self.by) :]
         columns = {name: _column(values[:, i], kind) for i, (name, kind) in enumerate(self._kinds.items())}
         order = by_time(columns["known_at"], columns["seq"])
@@ -185,8 +188,13 @@ class Shelf:
     def _part(self, keys: Sequence[Ints]) -> Ints:
         return (mixed(keys) >> np.uint64(32)).view(np.int64) % self._parts
 
-    def _file(self, number: int) -> FilePath:
-        return self._folder / f"{number}.events"
+    def _read(self, number: int) -> Ints:
+        """The rows of one part."""
+        width = len(self.by) + len(self._kinds)
+        if not self._ends[-1][-1]:
+            return np.empty((0, width), np.int64)
+        rows = np.memmap(self._file, np.int64, "r").reshape(-1, width)
+        return np.concatenate([rows[ends[number] : ends[number + 1]] for ends in self._ends[1:]])
 
 
 def _column(values: Ints, kind: Kind) -> NDArray[Any]:

@@ -276,7 +276,6 @@ def _lookup(source: Source, columns: Columns) -> Any:
         version[order] = np.where(last >= 0, order[last], -1)
         version = version[n:]
         there = (version >= 0) & (row[version] == rows) & (rows >= 0)
-        there[there] = np.asarray(versions["deleted"])[version[there]] != 1
         values = stored(versions, name, kind, n)
         found = np.full((len(rows), *values.shape[1:]), missing(kind), values.dtype)
         found[there] = values[version[there]]

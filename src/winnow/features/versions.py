@@ -6,11 +6,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.data.schema import Kind, Table, time
+from winnow.data.schema import Events, Kind, Path, Table, time
 from winnow.features.batch import Ints
-from winnow.features.keys import Columns, missing, stored
+from winnow.features.keys import Columns, follow, missing, stored
+from winnow.features.source import Source
 from winnow.features.state import KNOWN_AT, SET_WIDTH
 from winnow.features.timeline import Places, Timeline, by_time
+
+
+class Tables:
+    """The table rows of a source, each table read when it is first needed."""
+
+    def __init__(self, source: Source):
+        self._source = source
+        self._made: dict[str, Versions] = {}
+
+    def versions(self, table: Table) -> "Versions":
+        """All versions of a table's rows."""
+        if table.name not in self._made:
+            self._made[table.name] = Versions(table, self._source.rows(table.name))
+        return self._made[table.name]
+
+    def keys(self, events: Events, path: Path, columns: Columns) -> Ints:
+        """The keys of events along a path, as table rows stood at each event's place in the log.
+
+        Args:
+            events: their type.
+            path: from one of its roles.
+            columns: of n events: `seq`, `known_at` and the role.
+        """
+
+        def lookup(table: Table, column: str, rows: Ints) -> NDArray[Any]:
+            versions = self.versions(table)
+            place = versions.places.of(columns["known_at"], columns["seq"])
+            return versions.column(column, versions.index(rows, place))
+
+        return follow(events, path, columns, lookup)
 
 
 class Versions:

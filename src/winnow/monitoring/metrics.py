@@ -46,6 +46,10 @@ APPLIED_SEQ = Gauge("winnow_applied_seq", "Newest sequence number that features 
 SERVING = Gauge(
     "winnow_release_workers", "Workers that serve a release", ["system", "release"], multiprocess_mode="livesum"
 )
+INDEX_RECALL = Gauge(
+    "winnow_index_recall", "Share of the exact nearest ten that the live index finds, of the worst worker",
+    ["system", "index"], multiprocess_mode="livemin",
+)  # fmt: skip
 FINDINGS = Gauge(
     "winnow_monitor_value", "Last value of a monitor", ["system", "monitor", "subject", "measure"],
     multiprocess_mode="mostrecent",

@@ -5,27 +5,33 @@ in the index, 0..I-1. Scores are inner products; higher is nearer.
 """
 
 import json
+import os
+import shutil
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.core.errors import Conflict, InputError, Problem
+from winnow.core.errors import Conflict, Problem
+from winnow.retrieval.checks import check_encoder, check_vectors
+from winnow.retrieval.kept import Allowed, Kept
 
 Vectors = NDArray[np.float32]
 Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
-Allowed = Mask | Ints | None
 
-EXACT_ROWS = 20_000
-"""Up to this many permitted items an exact scan costs less than 1 ms and finds everything."""
+SCAN_SHARE = 0.02
+"""Up to this share of permitted items an exact scan costs less than any structure."""
+SCAN_NUMBERS = 3_000_000
+"""Up to this many numbers (permitted items × D) an exact scan takes about a millisecond, and finds everything."""
 
-_REFINE = 1.25  # quantised scores are fetched for a quarter more items, then computed again from the vectors
-_REFINE_BLOCK = 128
+_lib: Any = faiss  # its type stubs miss half of what it has
 _NOTHING = np.float32(-np.inf)
+_REFINE_BLOCK = 128
+_SAVING = ".saving-"
 
 
 class Found(NamedTuple):
@@ -78,10 +84,13 @@ class Stored(ABC):
         encoder: version of the encoder that made the vectors.
     """
 
-    quantised: ClassVar[bool] = False
-
     def __init__(self, vectors: Vectors, rows: Ints, encoder: str):
         self.vectors, self.rows, self.encoder = vectors, rows, encoder
+        size = int(rows.max(initial=-1)) + 1
+        self._in_order = size == len(rows) and bool((rows == np.arange(size)).all())
+        flags = np.zeros(size, np.bool_)
+        flags[rows] = True
+        self.kept = Kept(size, flags=flags)
 
     @property
     def dimensions(self) -> int:
@@ -94,60 +103,100 @@ class Stored(ABC):
         """See `VectorIndex.search`."""
         check_encoder(encoder, self.encoder)
         check_vectors(queries, self.dimensions)
-        return self.find(queries, k, None if allowed is None else permitted(allowed, self.rows))
+        return self.find(queries, k, self.kept.narrowed(allowed))
 
-    def find(self, queries: Vectors, k: int, kept: Mask | None) -> Found:
-        """`search` after its checks; `kept` is bool [I] by position."""
-        count = len(self) if kept is None else int(np.count_nonzero(kept))
-        k_here = min(k, count)
-        if not k_here or not len(queries):
+    def find(self, queries: Vectors, k: int, kept: Kept, *, exact: bool = False) -> Found:
+        """`search` after its checks.
+
+        Args:
+            queries: float32 [Q, D].
+            k: length of each list.
+            kept: the rows that may be found, all of them rows of this index.
+            exact: whether to compare with every one of them, as the planner does for few.
+        """
+        short = min(k, kept.count)
+        if not short or not len(queries):
             return nothing(len(queries), k)
-        if kept is not None and count <= EXACT_ROWS:
-            positions, scores = scan(self.vectors, queries, k_here, np.flatnonzero(kept))
+        if exact or self.scans(kept):
+            positions, scores = self._scan(queries, short, kept)
         else:
-            fetch = min(count, int(k_here * _REFINE)) if self.quantised else k_here
-            positions, scores = self._near(queries, fetch, kept, share=count / len(self))
-            if self.quantised:
-                positions, scores = refine(self.vectors, queries, positions)
-        rows = np.where(positions < 0, -1, self.rows[positions])
-        return padded(rows[:, :k_here], scores[:, :k_here], k)
+            positions, scores = self._near(queries, short, kept)
+        return padded(np.where(positions < 0, -1, self.rows[positions]), scores, k)
+
+    def scans(self, kept: Kept) -> bool:
+        """Whether a search of these rows compares the query with every one of them."""
+        if kept.count == len(self):
+            return False
+        return kept.count <= max(SCAN_SHARE * len(self), SCAN_NUMBERS / max(self.dimensions, 1))
+
+    def positions(self, rows: Ints) -> Ints:
+        """Places of rows that are in the index, int64 [n]."""
+        return rows if self._in_order else self._places[rows]
+
+    @cached_property
+    def _places(self) -> Ints:
+        places = np.full(self.kept.size, -1, np.int64)
+        places[self.rows] = np.arange(len(self))
+        return places
+
+    def _scan(self, queries: Vectors, k: int, kept: Kept) -> tuple[Ints, Vectors]:
+        return scan(self.vectors, queries, k, None if kept.count == len(self) else self.positions(kept.rows))
 
     @abstractmethod
-    def _near(self, queries: Vectors, k: int, kept: Mask | None, *, share: float) -> tuple[Ints, Vectors]:
-        """Positions int64 [Q, k] (-1 pads) and scores; `share` is the part of positions that is kept."""
+    def _near(self, queries: Vectors, k: int, kept: Kept) -> tuple[Ints, Vectors]:
+        """Positions int64 [Q, k] (-1 pads) and exact scores, best first; k is at most the number kept."""
+
+    def widen(self) -> bool:
+        """Looks at twice as many items from now on, after a probe found too little; False when that is all."""
+        return False
 
     def save(self, folder: Path) -> None:
-        """Writes the index into a new folder."""
-        folder.mkdir(parents=True)
+        """Writes the index into a new folder, which is there as a whole or not at all.
+
+        Raises:
+            Conflict: `index-exists`.
+        """
+        if folder.exists():
+            raise Conflict(Problem("index-exists", "there is an index already", str(folder), fix="save beside it"))
+        draft = folder.with_name(_SAVING + folder.name)
+        shutil.rmtree(draft, ignore_errors=True)  # of a process that died
+        draft.mkdir(parents=True)
+        self._write(draft)
+        for path in [*draft.iterdir(), draft]:
+            sync(path)
+        draft.rename(folder)
+        sync(folder.parent)
+
+    def facts(self) -> dict[str, Any]:
+        """What `open_index` needs to know."""
+        own = {"kind": type(self).__name__, "encoder": self.encoder, "items": len(self), "dimensions": self.dimensions}
+        return {"format": 2, **own}
+
+    def _write(self, folder: Path) -> None:
         np.save(folder / "vectors.npy", np.ascontiguousarray(self.vectors))
         np.save(folder / "rows.npy", self.rows)
-        facts = {
-            "kind": type(self).__name__,
-            "encoder": self.encoder,
-            "items": len(self),
-            "dimensions": self.dimensions,
-        }
-        (folder / "index.json").write_text(json.dumps(facts))
+        (folder / "index.json").write_text(json.dumps(self.facts()))
 
 
 def scan(vectors: Vectors, queries: Vectors, k: int, positions: Ints | None = None) -> tuple[Ints, Vectors]:
-    """The exact k best of some or all positions: int64 [Q, k] and float32 [Q, k]."""
-    chosen = vectors if positions is None else vectors[positions]
+    """The exact k best of some or all positions: int64 [Q, k] and float32 [Q, k]; k is at most their number."""
+    if positions is not None and len(queries) == 1 and vectors.flags.c_contiguous:
+        return _scan_in_place(vectors, queries, k, np.ascontiguousarray(positions))
+    chosen = vectors if positions is None else np.take(vectors, positions, axis=0)
     scores, found = faiss.knn(queries, chosen, k, metric=faiss.METRIC_INNER_PRODUCT)
     return (found if positions is None else positions[found]), scores
 
 
-def scan_masked(vectors: Vectors, queries: Vectors, k: int, kept: Mask) -> tuple[Ints, Vectors]:
-    """`scan` of the kept positions by scoring all of them; k is at most the number kept."""
-    positions = np.empty((len(queries), k), np.int64)
-    scores = np.empty((len(queries), k), np.float32)
-    at = np.flatnonzero(kept)
-    for i, query in enumerate(queries):
-        line = (vectors @ query)[at]
-        best = np.argpartition(line, len(line) - k)[len(line) - k :]
-        best = best[np.argsort(-line[best], kind="stable")]
-        positions[i], scores[i] = at[best], line[best]
-    return positions, scores
+def _scan_in_place(vectors: Vectors, query: Vectors, k: int, positions: Ints) -> tuple[Ints, Vectors]:
+    """`scan` for one query, four times as fast because no vector is copied."""
+    scores, found = np.empty((1, k), np.float32), np.empty((1, k), np.int64)
+    query, pointer = np.ascontiguousarray(query), _lib.swig_ptr
+    items, dimensions, n = len(vectors), vectors.shape[1], len(positions)
+    _lib.knn_inner_products_by_idx(
+        pointer(query), pointer(vectors), pointer(positions), dimensions, 1, items, n, k,
+        pointer(scores), pointer(found), n,
+    )  # fmt: skip
+    return found, scores
 
 
 def refine(vectors: Vectors, queries: Vectors, positions: Ints) -> tuple[Ints, Vectors]:
@@ -157,21 +206,13 @@ def refine(vectors: Vectors, queries: Vectors, positions: Ints) -> tuple[Ints, V
         block = slice(start, start + _REFINE_BLOCK)
         scores[block] = np.matmul(vectors[positions[block]], queries[block, :, None])[:, :, 0]
     scores[positions < 0] = _NOTHING
-    order = np.argsort(-scores, axis=1, kind="stable")
-    return np.take_along_axis(positions, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    return best(positions, scores, positions.shape[1])
 
 
-def permitted(allowed: Mask | Ints, rows: Ints) -> Mask:
-    """Which of `rows`, int64 [n], are allowed: bool [n]."""
-    if allowed.dtype != np.bool_:
-        mask: Mask = np.zeros(max(int(rows.max(initial=-1)), int(allowed.max(initial=-1))) + 1, np.bool_)
-        mask[allowed[allowed >= 0]] = True
-        return mask[rows]
-    flags: Mask = allowed.astype(np.bool_, copy=False)
-    if len(flags) > rows.max(initial=-1):
-        return flags[rows]
-    inside: Mask = rows < len(flags)
-    return inside & flags[np.where(inside, rows, 0)] if len(flags) else inside
+def best(places: Ints, scores: Vectors, k: int) -> tuple[Ints, Vectors]:
+    """The k with the highest scores of each line, best first."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(places, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def padded(rows: Ints, scores: Vectors, k: int) -> Found:
@@ -182,13 +223,9 @@ def padded(rows: Ints, scores: Vectors, k: int) -> Found:
     return Found(rows, np.where(rows < 0, _NOTHING, scores))
 
 
-def check_items(vectors: Vectors, rows: Ints) -> None:
-    """Refuses vectors that do not belong to distinct rows one by one."""
-    check_vectors(vectors, vectors.shape[-1])
-    distinct = len(np.unique(rows))
-    if not len(rows) == len(vectors) == distinct:
-        what = f"{len(vectors)} vectors for {distinct} distinct rows"
-        raise InputError(Problem("vector-shape", what, fix="give one vector for each row, each row once"))
+def merged(one: Found, other: Found, k: int) -> Found:
+    """The k best of two answers about different rows."""
+    return Found(*best(np.hstack([one.rows, other.rows]), np.hstack([one.scores, other.scores]), k))
 
 
 def nothing(queries: int, k: int) -> Found:
@@ -196,24 +233,10 @@ def nothing(queries: int, k: int) -> Found:
     return Found(np.full((queries, k), -1, np.int64), np.full((queries, k), _NOTHING))
 
 
-def check_encoder(given: str, expected: str) -> None:
-    """Refuses vectors of one encoder version for the index of another."""
-    if given != expected:
-        raise Conflict(
-            Problem(
-                "encoder-differs", f"vectors of encoder {given} meet an index of encoder {expected}",
-                why="distances between vectors of different encoders mean nothing",
-                fix="build the index and encode the queries from the same release",
-            )
-        )  # fmt: skip
-
-
-def check_vectors(vectors: Vectors, dimensions: int) -> None:
-    """Refuses anything but finite float32 [n, `dimensions`]."""
-    if vectors.ndim != 2 or vectors.shape[1] != dimensions or vectors.dtype != np.float32:
-        what = f"vectors are {vectors.dtype} {list(vectors.shape)}, expected float32 [n, {dimensions}]"
-        raise InputError(Problem("vector-shape", what, fix="pass one row of float32 per vector"))
-    if not np.isfinite(vectors).all():
-        bad = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-        fix = "check the encoder: its input or its weights are not finite"
-        raise InputError(Problem("vector-not-finite", "a vector is NaN or infinite", f"vector {bad}", fix=fix))
+def sync(path: Path) -> None:
+    """Waits until a file or the names in a folder are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

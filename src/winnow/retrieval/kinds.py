@@ -1,59 +1,101 @@
 """The stored kinds of index, and the choice between them.
 
-`Exact` finds everything and is fast enough below 50,000 items. `HNSW` and `IVF` hold quantised copies in structures
-that look at a small part; `IVF` builds much faster and takes filters better, `HNSW` needs no training.
+`Exact` finds everything and is fast enough below 50,000 items. `HNSW`, `IVF` and `PQ` hold quantised copies in
+structures that look at a small part, and judge what they find by the exact vectors. `IVF` builds much faster and takes
+filters better, `HNSW` needs no clusters in the data, `PQ` takes the least memory.
 """
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import faiss
 import numpy as np
 
 from winnow.core.errors import Problem, Unavailable, unknown
-from winnow.retrieval.index import Ints, Mask, Stored, Vectors, check_encoder, check_items, scan, scan_masked
+from winnow.retrieval.checks import check_encoder, check_items
+from winnow.retrieval.index import Ints, Stored, Vectors
+from winnow.retrieval.kept import Kept
+from winnow.retrieval.lists import IVF, LISTED, PQ
+from winnow.retrieval.quantised import FILE, HNSW, Quantised
 
 SCAN_BELOW = 50_000
 HNSW_BELOW = 300_000
+LEAST = 256
+"""Fewer items than this are not quantised: every kind is `Exact`."""
 
 _lib: Any = faiss  # its type stubs miss half of what it has
-_FILE = "index.faiss"
-_SCORE_ALL = 0.15  # above this share, scoring everything is cheaper than gathering what is kept
-_LINKS = 32
-_BUILD_BREADTH = 80
-_BREADTH = 128
-_PROBES = 32
-_SAMPLE = 64  # training vectors per list
-_ROUNDS = 10
+_FORMAT = 2
 
 
-def build(vectors: Vectors, rows: Ints, encoder: str, *, kind: str = "auto", threads: int = 1) -> Stored:
+class Exact(Stored):
+    """Compares each query with every vector."""
+
+    def _near(self, queries: Vectors, k: int, kept: Kept) -> tuple[Ints, Vectors]:
+        return self._scan(queries, k, kept)
+
+
+KINDS: dict[str, type[Stored]] = {kind.__name__: kind for kind in (Exact, HNSW, IVF, PQ)}
+
+
+def build(
+    vectors: Vectors, rows: Ints, encoder: str, *, kind: str = "auto", threads: int = 1, memory: int | None = None
+) -> Stored:
     """An index over vectors.
 
     Args:
         vectors: float32 [I, D].
         rows: distinct row numbers, int64 [I].
         encoder: version of the encoder that made the vectors.
-        kind: `Exact`, `HNSW`, `IVF`, or `auto` to choose by size.
+        kind: `Exact`, `HNSW`, `IVF`, `PQ`, or `auto` to choose by size and memory.
         threads: for the build; with one, equal input gives an equal index.
+        memory: bytes that `auto` may let searches keep in memory; None sets no limit.
 
     Raises:
         NotFound: `unknown-index-kind`.
         InputError: `vector-shape`, `vector-not-finite`.
     """
-    name = kind if kind != "auto" else _suited(len(rows))
+    check_items(vectors, rows)
+    name = kind if kind != "auto" else suited(*vectors.shape, memory=memory)
     if name not in KINDS:
         raise unknown("index-kind", kind, [*KINDS, "auto"])
-    check_items(vectors, rows)
+    made = KINDS[name] if len(rows) >= LEAST else Exact
+    order = np.argsort(rows, kind="stable")  # neighbours in a filter are then neighbours in memory
+    if (order[1:] < order[:-1]).any():
+        vectors, rows = vectors[order], rows[order]
     with _threads(threads):
-        return KINDS[name](np.ascontiguousarray(vectors), rows.astype(np.int64, copy=False), encoder)
+        return made(np.ascontiguousarray(vectors), rows.astype(np.int64, copy=False), encoder)
+
+
+def suited(items: int, dimensions: int, *, memory: int | None = None) -> str:
+    """The kind for so many items, in at most so many bytes.
+
+    >>> suited(1_000_000, 64), suited(1_000_000, 64, memory=50_000_000)
+    ('IVF', 'PQ')
+    """
+    first = "Exact" if items < SCAN_BELOW else "HNSW" if items < HNSW_BELOW else "IVF"
+    wished = [first, *(kind for kind in ("IVF", "PQ") if kind != first)]
+    fits = (kind for kind in wished if memory is None or resident(kind, items, dimensions) <= memory)
+    return next(fits, "PQ")
+
+
+def resident(kind: str, items: int, dimensions: int) -> int:
+    """Bytes that searches without a filter touch in the end, about: what should fit into memory.
+
+    The exact vectors of the quantised kinds are not counted: they stay on disk but for the few items that a search
+    judges again.
+    """
+    links = 2 * HNSW.links * 4 + 16
+    each = {"Exact": 4 * dimensions, "HNSW": dimensions + links, "IVF": dimensions + 12, "PQ": dimensions // 2 + 12}
+    return items * each[kind]
 
 
 def open_index(folder: Path, *, encoder: str) -> Stored:
     """An index from the folder that `save` wrote; vectors and lists stay on disk and are shared between processes.
+
+    An index in an older format is built again, in memory.
 
     Raises:
         Conflict: `encoder-differs` when the index was made by another version than `encoder`.
@@ -63,104 +105,27 @@ def open_index(folder: Path, *, encoder: str) -> Stored:
         facts = json.loads((folder / "index.json").read_text())
         check_encoder(encoder, facts["encoder"])
         vectors, rows = np.load(folder / "vectors.npy", mmap_mode="r"), np.load(folder / "rows.npy")
-        kind = KINDS[facts["kind"]]
         if not len(vectors) == len(rows) == facts["items"]:
             raise ValueError(f"{len(vectors)} vectors and {len(rows)} rows where {facts['items']} were saved")
-        if not issubclass(kind, Faiss):
-            return kind(vectors, rows, encoder)
-        return kind(vectors, rows, encoder, ready=_lib.read_index(str(folder / _FILE), _lib.IO_FLAG_MMAP_IFC))
+        kind = KINDS[facts["kind"]]
+        if issubclass(kind, Quantised):
+            return _open_quantised(kind, folder, facts, given=(vectors, rows, encoder))
+        return kind(vectors, rows, encoder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         fix = "build it again with `winnow train`, or `winnow rollback` to another release"
         problem = Problem("index-unreadable", f"the index cannot be read: {error}", str(folder), fix=fix)
         raise Unavailable(problem) from error
 
 
-def _suited(items: int) -> str:
-    return "Exact" if items < SCAN_BELOW else "HNSW" if items < HNSW_BELOW else "IVF"
-
-
-class Exact(Stored):
-    """Compares each query with every vector."""
-
-    def _near(self, queries: Vectors, k: int, kept: Mask | None, *, share: float) -> tuple[Ints, Vectors]:
-        if kept is not None and share > _SCORE_ALL:
-            return scan_masked(self.vectors, queries, k, kept)
-        return scan(self.vectors, queries, k, None if kept is None else np.flatnonzero(kept))
-
-
-class Faiss(Stored):
-    """An index of the faiss library beside the vectors."""
-
-    quantised: ClassVar[bool] = True
-
-    def __init__(self, vectors: Vectors, rows: Ints, encoder: str, *, ready: Any = None):
-        super().__init__(vectors, rows, encoder)
-        self._index = self._built() if ready is None else ready
-
-    def _built(self) -> Any:
-        raise NotImplementedError
-
-    def _parameters(self, k: int, share: float) -> Any:
-        raise NotImplementedError
-
-    def _near(self, queries: Vectors, k: int, kept: Mask | None, *, share: float) -> tuple[Ints, Vectors]:
-        parameters = self._parameters(k, share)
-        if kept is not None:
-            # faiss keeps a pointer: the bits must live until the search is over.
-            bits = np.packbits(kept, bitorder="little")
-            parameters.sel = _lib.IDSelectorBitmap(bits)
-        scores, positions = self._index.search(queries, k, params=parameters)
-        return positions, scores
-
-    def save(self, folder: Path) -> None:
-        """Writes the index into a new folder."""
-        super().save(folder)
-        _lib.write_index(self._index, str(folder / _FILE))
-
-
-class HNSW(Faiss):
-    """A navigable graph over 8-bit vectors.
-
-    Source: Malkov and Yashunin, Efficient and robust approximate nearest neighbor search using hierarchical navigable
-    small world graphs, IEEE TPAMI 42 (2020).
-    """
-
-    def _built(self) -> Any:
-        eight_bits = _lib.ScalarQuantizer.QT_8bit
-        index = _lib.IndexHNSWSQ(self.dimensions, eight_bits, _LINKS, _lib.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = _BUILD_BREADTH
-        index.train(self.vectors)
-        index.add(self.vectors)
-        return index
-
-    def _parameters(self, k: int, share: float) -> Any:
-        return _lib.SearchParametersHNSW(efSearch=int(max(_BREADTH, k) / share))
-
-
-class IVF(Faiss):
-    """8-bit vectors in lists around cluster centres; a query looks into the nearest lists.
-
-    Source: Jégou, Douze and Schmid, Product quantization for nearest neighbor search, IEEE TPAMI 33 (2011).
-    """
-
-    def _built(self) -> Any:
-        lists = max(1, min(int(4 * len(self) ** 0.5), len(self) // 39))
-        centres = _lib.IndexFlatIP(self.dimensions)
-        eight_bits = _lib.ScalarQuantizer.QT_8bit
-        index = _lib.IndexIVFScalarQuantizer(centres, self.dimensions, lists, eight_bits, _lib.METRIC_INNER_PRODUCT)
-        index.cp.niter = _ROUNDS
-        sample = np.random.default_rng(0).permutation(len(self))[: lists * _SAMPLE]
-        index.train(self.vectors[np.sort(sample)])
-        index.add(self.vectors)
-        return index
-
-    def _parameters(self, k: int, share: float) -> Any:
-        # A long list needs as many lists as hold it twice over.
-        needed = 2 * k * self._index.nlist / len(self)
-        return _lib.SearchParametersIVF(nprobe=min(self._index.nlist, int(max(_PROBES, needed) / share)))
-
-
-KINDS: dict[str, type[Stored]] = {kind.__name__: kind for kind in (Exact, HNSW, IVF)}
+def _open_quantised(
+    kind: type[Quantised], folder: Path, facts: dict[str, Any], *, given: tuple[Vectors, Ints, str]
+) -> Stored:
+    # Codes, lists and links are mapped. The flag for lists on disk would map them too, but starts 32 threads a search.
+    ready = _lib.read_index(str(folder / FILE), _lib.IO_FLAG_MMAP_IFC)
+    if facts.get("format") != _FORMAT:
+        return build(*given, kind=kind.__name__)
+    lists = {"listed": np.load(folder / LISTED, mmap_mode="r")} if issubclass(kind, IVF) else {}
+    return kind(*given, ready=ready, breadth=int(facts["breadth"]), **lists)
 
 
 @contextmanager

@@ -1,23 +1,140 @@
-"""How much an index finds of what an exact scan finds."""
+"""How much an index finds of what an exact scan finds, and a probe that keeps measuring it on a live one."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from winnow.retrieval.index import Allowed, Stored, Vectors, permitted, scan
+from winnow.core.time import now_us
+from winnow.retrieval.index import Stored, Vectors
+from winnow.retrieval.kept import Allowed
+from winnow.retrieval.live import Live, Snapshot
+from winnow.retrieval.quantised import overlap
+
+LEAST = 0.95
+_EVERY_US = 60_000_000
+_ENOUGH = 32  # queries of people, below which items stand in for them
 
 
-def recall(index: Stored, queries: Vectors, k: int, allowed: Allowed = None) -> float:
+def recall(index: Stored | Snapshot, queries: Vectors, k: int, allowed: Allowed = None) -> float:
     """Mean share of the exact k best that the index returns, in [0, 1]; NaN without queries or permitted items.
 
     Args:
-        index: any stored index; its own vectors are the truth.
+        index: a stored index or the snapshot of a live one; its own vectors are the truth.
         queries: float32 [Q, D]; use real ones, recall depends on where they lie.
         k: length of each list.
         allowed: as in `VectorIndex.search`.
     """
-    keep = np.arange(len(index)) if allowed is None else np.flatnonzero(permitted(allowed, index.rows))
-    k = min(k, len(keep))
-    if not k or not len(queries):
-        return float("nan")
-    exact = index.rows[scan(index.vectors, queries, k, keep)[0]]
-    found = index.search(queries, k, allowed, encoder=index.encoder).rows
-    return float(np.mean([np.isin(a, b).mean() for a, b in zip(exact, found, strict=True)]))
+    now = index if isinstance(index, Snapshot) else Live(index).snapshot
+    exact = now.find(queries, k, allowed, exact=True).rows
+    wanted = exact[:, : int((exact[:1] >= 0).sum())]
+    return overlap(now.find(queries, k, allowed).rows, wanted) if wanted.size else float("nan")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement.
+
+    Args:
+        recall: mean share of the exact best k that were found; NaN for an empty index.
+        queries: how many were asked, Q.
+        asked: whether people asked them; otherwise they are vectors of items.
+        k: length of the lists.
+        kind: of the index.
+        items: that could be found.
+        at: microseconds UTC.
+    """
+
+    recall: float
+    queries: int
+    asked: bool
+    k: int
+    kind: str
+    items: int
+    at: int
+
+
+class Probe:
+    """Measures a live index with the last queries that were asked of it.
+
+    Args:
+        index: gives the live index; after a change of encoder it gives another.
+        k: length of the lists.
+        size: queries kept.
+        least: when recall falls below it, the index looks twice as wide from then on.
+        every: between measurements, microseconds.
+        clock: the present, microseconds UTC.
+        told: called with every measurement.
+    """
+
+    def __init__(
+        self, index: Callable[[], Live], *, k: int = 10, size: int = 256, least: float = LEAST, every: int = _EVERY_US,
+        clock: Callable[[], int] = now_us, told: Callable[[Measured], None] | None = None,
+    ):  # fmt: skip
+        self._index, self._k, self._size, self._least = index, k, size, least
+        self._every, self._clock, self._told = every, clock, told
+        self._asked = _Asked("", np.zeros((size, 0), np.float32))
+        self.last: Measured | None = None
+
+    def note(self, queries: Vectors, *, encoder: str) -> None:
+        """Remembers queries, float32 [Q, D], that were asked; cheap enough for the request path."""
+        asked = self._asked
+        if asked.encoder != encoder or asked.ring.shape[1] != queries.shape[1]:
+            self._asked = asked = _Asked(encoder, np.zeros((self._size, queries.shape[1]), np.float32))
+        asked.add(queries)
+
+    @property
+    def due(self) -> bool:
+        return self.last is None or self._clock() - self.last.at >= self._every
+
+    def refresh(self) -> Measured:
+        """Measures now, against all items that can be found now."""
+        live = self._index()
+        now, asked = live.snapshot, self._asked
+        queries = asked.seen() if asked.encoder == live.encoder else np.zeros((0, live.dimensions), np.float32)
+        by_people = len(queries) >= _ENOUGH
+        if not by_people:
+            queries = _some(now, self._size)
+        reached = recall(now, queries, self._k)
+        if reached < self._least:
+            now.base.widen()
+        self.last = Measured(reached, len(queries), by_people, self._k, live.kind, len(live), self._clock())
+        if self._told is not None:
+            self._told(self.last)
+        return self.last
+
+    def refresh_when_due(self) -> Measured | None:
+        """The measurement when one was due."""
+        return self.refresh() if self.due else None
+
+    def keep_fresh(self, stop: threading.Event, *, tick: float = 1.0) -> None:
+        """Refreshes until told to stop; made to be the target of a thread."""
+        while not stop.wait(tick):
+            self.refresh_when_due()
+
+
+class _Asked:
+    """The last queries of one encoder, float32 [size, D]; a query that is torn by a race does no harm."""
+
+    def __init__(self, encoder: str, ring: Vectors):
+        self.encoder, self.ring, self.count = encoder, ring, 0
+
+    def add(self, queries: Vectors) -> None:
+        size = len(self.ring)
+        last = queries[-size:]
+        at = (self.count + np.arange(len(last))) % size
+        self.ring[at] = last
+        self.count += len(last)
+
+    def seen(self) -> Vectors:
+        return self.ring[: min(self.count, len(self.ring))].copy()
+
+
+def _some(now: Snapshot, size: int) -> Vectors:
+    """Vectors of some items."""
+    rows = now.kept.rows
+    chosen = rows[np.random.default_rng(0).permutation(len(rows))[:size]]
+    late = now.rest.vectors[now.rest.current[:size]]
+    both = np.concatenate([now.base.vectors[now.base.positions(chosen)], late])
+    return np.ascontiguousarray(both[:size], np.float32)

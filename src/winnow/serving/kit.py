@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from winnow.core.candidates import Ints, Mask
 from winnow.core.system import System
 from winnow.data.schema import Table
+from winnow.encoders.base import Encoder
 from winnow.features.aggregate import Aggregate
-from winnow.features.batch import FeatureBatch
+from winnow.features.batch import FeatureBatch, Floats
 from winnow.features.state import State
 from winnow.features.view import Moments, View
 from winnow.serving.catalogue import Catalogue, existing
@@ -35,6 +36,9 @@ class Steady:
 
     def windows(self, aggregates: Sequence[Aggregate], keys: tuple[Ints, ...], at: Ints) -> list[Ints]:
         return self._live.consistently(lambda state: state.windows(aggregates, keys, at))
+
+    def vectors(self, encoder: Encoder, hashes: Ints) -> Floats:
+        return self._live.consistently(lambda state: state.vectors(encoder, hashes))
 
     def recent(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> tuple[Ints, Ints]:
         return self._live.consistently(lambda state: state.recent(aggregate, keys, at))

@@ -16,7 +16,7 @@ from winnow.data.declare import event_types
 from winnow.data.history import History, padded
 from winnow.data.split import TimeSplit
 from winnow.features.batch import FeatureBatch
-from winnow.features.history import HistoryState
+from winnow.features.history import WITHOUT_LIMIT, Budget, HistoryState
 from winnow.features.plan import Plan
 from winnow.features.view import Moments
 from winnow.models.examples import Catalogue, Examples
@@ -52,7 +52,9 @@ class Dataset:
         return {head: float(np.nanmean(y)) if len(y) else float("nan") for head, y in self.train.labels.items()}
 
 
-def build(system: System, history: History, *, as_of: int, split: TimeSplit | None = None) -> Dataset:
+def build(
+    system: System, history: History, *, as_of: int, split: TimeSplit | None = None, budget: Budget = WITHOUT_LIMIT
+) -> Dataset:
     """The dataset of a system as of a moment.
 
     Args:
@@ -60,6 +62,7 @@ def build(system: System, history: History, *, as_of: int, split: TimeSplit | No
         history: in step with the log.
         as_of: labels younger than their window at this moment are provisional and left out, microseconds UTC.
         split: where to cut; `by_rule` when left out.
+        budget: how much memory the events may take while features are computed.
 
     Raises:
         InputError: `too-few-rows`; `input-after-row` when a feature reads the future.
@@ -70,7 +73,7 @@ def build(system: System, history: History, *, as_of: int, split: TimeSplit | No
     embargo = split.embargo if split.embargo is not None else system.retrain.embargo
     masks = replace(split, embargo=embargo).parts(at, within=system.labels.within)
     source, plan = HistorySource(history), Plan.of(system.features, system.labels)
-    state, parts = HistoryState(source), {}
+    state, parts = HistoryState(source, plan.aggregates, budget=budget), {}
     for name, mask in masks.items():
         part = rows.filter(pl.Series(mask))
         served = as_served(system, history, part)

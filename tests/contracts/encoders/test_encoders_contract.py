@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import encoders_tiny as tiny
 import numpy as np
 import pytest
-from PIL import Image
 
 from winnow.core.declare import Declared, canonical
 from winnow.encoders.base import Encode, Encoder
@@ -19,6 +18,8 @@ from winnow.encoders.colours import ColourGrid
 from winnow.encoders.minilm import PACKAGE, MiniLM
 from winnow.encoders.words import HashedWords
 
+pytest.importorskip("tokenizers", reason="pip install 'winnow-engine[text]'")
+Image = pytest.importorskip("PIL.Image", reason="pip install 'winnow-engine[images]'")
 TEXTS = ["the cat sat on the mat", "The Cat!", "red", "a", "quelle surprise, ça marche", "кошка сидит", "猫が座った",
          "🐈🐈", "שלום עולם", "line\none\ttwo", "a" * 300, "the mat sat " * 3]  # fmt: skip
 

@@ -18,8 +18,10 @@ from winnow.features.recent import Last
 from winnow.features.view import Moments
 
 
-class PostContract(FeatureContract):
+class OnPosts:
     """The contract on members and posts instead of users and videos."""
+
+    feature: Any
 
     @pytest.fixture(autouse=True)
     def folder(self, tmp_path: Path) -> None:
@@ -35,23 +37,23 @@ class PostContract(FeatureContract):
         assert leaks(labels, [self.feature]) == []
 
 
-class TestEmbed(PostContract):
+class TestEmbed(OnPosts, FeatureContract):
     feature = Embed(post.author.bio, size=3)
     names = ("post_author_bio_e00", "post_author_bio_e01", "post_author_bio_e02")
 
 
-class TestEmbedOfImages(PostContract):
+class TestEmbedOfImages(OnPosts, FeatureContract):
     feature = Embed(post.picture, encoder=ColourGrid(), size=2, default=-1.0)
     names = ("post_picture_e00", "post_picture_e01")
     empty = -1.0
 
 
-class TestSimilarity(PostContract):
+class TestSimilarity(OnPosts, FeatureContract):
     feature = Similarity(Embed(post.text), Embed(member.bio), default=-1.0)
     names = ("post_text_similarity_member_bio",)
     empty = -1.0
 
 
-class TestSimilarityToTheLast(PostContract):
+class TestSimilarityToTheLast(OnPosts, FeatureContract):
     feature = Similarity(Embed(post.author.bio), Last(like.post, by=member, k=3), pool="max")
     names = ("post_author_bio_similarity_member_like_post_last3_max",)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from features_oracle import Happened, OracleState
+from features_oracle import Happened, LogSource, OracleState
 
 from winnow.core.time import MICROS, hours
 from winnow.data.declare import Labels
@@ -60,13 +60,6 @@ class WithVectors(OracleState):
         return self.encodings.vectors(encoder, hashes)
 
 
-class Rows:
-    """`Source` of the table rows in a log."""
-
-    def __init__(self, log: list[Happened]):
-        self.log = log
-
-    def rows(self, table: str) -> dict[str, Any]:
-        changes = [h for h in self.log if isinstance(h.of, Table) and h.of.name == table]
-        names = {name for h in changes for name in h.values}
-        return {name: [h.values.get(name) for h in changes] for name in names}
+def source(log: list[Happened]) -> LogSource:
+    """The log as history."""
+    return LogSource(log, [member, post, shown, like])

@@ -135,11 +135,11 @@ def test_findings_tell_what_moved(later):
 # Times --------------------------------------------------------------------------------------------------------------
 
 
-def send(shop, n, *, late_s, key, surface="home"):
+def send(shop, n, *, late_s, key, surface="home", step=HOUR // 100):
     """Events sent just now about some time ago."""
     rng = np.random.default_rng(len(key))
     for i in range(n // 100):
-        shop.now += HOUR // 100
+        shop.now += step
         rows = [{"type": "impression", "event_id": f"{key}{i}-{j}", "user": f"u{j}", "video": "v", "surface": surface,
                  "at": shop.now - round(float(s) * SECOND)} for j, s in enumerate(late_s(rng, 100))]  # fmt: skip
         shop.intake.events(rows)
@@ -160,6 +160,22 @@ def test_lateness_is_learned_from_what_was_sent_and_late_producers_are_told(tmp_
     found = [f for f in measure(shop.data(), expected, shop.edge._tally.rows(), since=since).findings
              if f.measure == "late_s"]  # fmt: skip
     assert {f.column: f.verdict for f in found} == {"home": "ok", "search": "broken"}
+    shop.log.close()
+
+
+def test_silence_lasts_until_now_where_events_are_sent_and_to_the_end_of_a_data_set(tmp_path, monkeypatch):
+    shop = Shop(tmp_path)
+    send(shop, 3000, late_s=lambda rng, n: rng.exponential(2, n), key="a", step=HOUR)
+    expected, _ = infer(shop.data())
+    since, last = shop.now - 2 * HOUR, shop.now
+    monkeypatch.setattr("winnow.data.expectations.measure.now_us", lambda: last + 9 * HOUR)
+    check = measure(shop.data(), expected, shop.edge._tally.rows(), since=since)
+    assert (check.until, bad(check)["impression", "per_hour"]) == (last + 9 * HOUR, "broken")
+    at = last - HOUR // 2
+    shop.now += SECOND
+    shop.take({"click": event("click", 1, at=[shop.now])})
+    check = measure(shop.data(), expected, shop.edge._tally.rows(), since=at)
+    assert (check.until, bad(check)) == (shop.now + 1, {})
     shop.log.close()
 
 

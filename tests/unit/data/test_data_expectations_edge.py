@@ -100,6 +100,20 @@ def test_warn_lets_the_row_in_reports_and_counts_it(shop, change, code, what):
     assert counted.select("field", "rows").rows() == [(next(iter(change)), 1)]
 
 
+def test_an_open_list_lets_others_in(shop):
+    path = shop.folder / "expectations.toml"
+    path.write_text(path.read_text().replace("others = 0.0", "others = 0.1"))
+    shop.open()
+    assert shop.intake.events([impression("a", surface="tv"), impression("b")]).accepted == 2
+
+
+def test_what_a_batch_lets_in_is_counted_also_when_it_holds_refused_rows(shop):
+    soften(shop)
+    receipt = shop.intake.events([watch("a", seconds=150), watch("b", seconds=9000), watch("c", seconds=150)])
+    assert (receipt.accepted, receipt.quarantined) == (2, 1)
+    assert shop.edge._tally.rows().filter(pl.col("code") == "above-expected")["rows"].to_list() == [2]
+
+
 def test_a_field_that_no_row_carries_is_missing_in_all(shop):
     rows = [{k: v for k, v in watch(str(i)).items() if k != "seconds"} for i in range(3)]
     receipt = shop.intake.events(rows)

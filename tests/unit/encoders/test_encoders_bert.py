@@ -15,6 +15,7 @@ from winnow.core.errors import InputError, Unavailable
 from winnow.encoders import weights
 from winnow.encoders.minilm import PACKAGE, PACKAGED, MiniLM
 
+pytest.importorskip("tokenizers", reason="pip install 'winnow-engine[text]'")
 TEXT = "the red cat sat on the mat !"
 IDS = [2, *(tiny.VOCABULARY.index(word) for word in TEXT.split()), 3]
 SMALL = {"size": tiny.CONFIG["hidden_size"], "longest": tiny.LONGEST}

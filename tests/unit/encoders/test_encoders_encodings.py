@@ -8,7 +8,6 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from winnow.core.errors import Conflict
 from winnow.data.text import text_hashes
@@ -135,7 +134,7 @@ def test_what_is_damaged_is_made_again(encodings, tmp_path, damage):
     again = Encodings(tmp_path / "vectors")
     again.ensure(WORDS, [*TEXTS, "one more"])
     for reader in (again, Encodings(tmp_path / "vectors")):
-        np.testing.assert_array_equal(of(reader, TEXTS), fresh(TEXTS, tmp_path))
+        np.testing.assert_array_equal(of(reader, [*TEXTS, "one more"]), fresh([*TEXTS, "one more"], tmp_path))
     assert len(list((tmp_path / "vectors" / WORDS.identity).glob("vectors-*"))) == 1
     assert again.ensure(WORDS, TEXTS) == Encoded()
 
@@ -210,6 +209,7 @@ def test_a_killed_writer_leaves_whole_vectors_only(tmp_path):
 
 
 def test_images_are_read_from_the_media_folder_and_nowhere_else(tmp_path):
+    Image = pytest.importorskip("PIL.Image", reason="pip install 'winnow-engine[images]'")
     media = tmp_path / "media"
     (media / "a").mkdir(parents=True)
     Image.new("RGB", (9, 9), "red").save(media / "a" / "red.png")

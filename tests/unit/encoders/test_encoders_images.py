@@ -6,11 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from winnow.core.errors import InputError
 from winnow.encoders.colours import ColourGrid
 from winnow.encoders.pictures import decoded
+
+Image = pytest.importorskip("PIL.Image", reason="pip install 'winnow-engine[images]'")
 
 
 def saved(image, kind="PNG", **options):

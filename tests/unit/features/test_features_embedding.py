@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from features_posts import BIOS, POSTS, SECOND, START, Rows, WithVectors, labels, like, log, member, post, shown
+from features_posts import BIOS, POSTS, SECOND, START, WithVectors, labels, like, log, member, post, shown, source
 
+from winnow.core.errors import Unavailable
 from winnow.core.time import days
 from winnow.data.text import text_hashes
 from winnow.encoders.colours import ColourGrid
@@ -17,6 +18,7 @@ from winnow.features import embedding
 from winnow.features.across import Difference
 from winnow.features.declare import Column
 from winnow.features.embedding import Embed, Similarity, embeds, encode_history, encode_rows, folded
+from winnow.features.history import HistoryState
 from winnow.features.plan import Plan
 from winnow.features.recent import Last
 from winnow.features.view import Moments
@@ -29,7 +31,7 @@ NOW = START + 60 * SECOND
 @pytest.fixture
 def encodings(tmp_path):
     made = Encodings(tmp_path)
-    encode_history([TEXT, Embed(member.bio)], made, Rows(log()))
+    encode_history([TEXT, Embed(member.bio)], made, source(log()))
     return made
 
 
@@ -118,19 +120,16 @@ def test_the_column_may_lie_behind_a_reference(encodings):
 
 
 @pytest.mark.parametrize("pool", ["mean", "max"])
-@pytest.mark.parametrize("encoder", [HashedWords(), HashedWords(size=384)], ids=["256", "384"])
-def test_a_request_and_a_training_set_agree_to_the_bit(tmp_path, pool, encoder, monkeypatch):
+def test_a_request_and_a_training_set_agree_to_the_bit(pool, monkeypatch):
     """One user with many items, and many rows each with its own user, take different ways through the arithmetic."""
-    monkeypatch.setattr(embedding, "_TOGETHER", 7)
-    random = np.random.default_rng(0)
-    texts = [" ".join(random.choice(["red", "cat", "sky", "old", "sea", "two", "win"], 5)) for _ in range(60)]
-    encodings = Encodings(tmp_path)
-    encodings.ensure(encoder, texts)
-    hashes = text_hashes(texts)
+    monkeypatch.setattr(embedding, "_TOGETHER", 140)
+    encoder = HashedWords(size=384)
+    dense = np.random.default_rng(0).normal(size=(60, 384))
+    dense = (dense / np.linalg.norm(dense, axis=1, keepdims=True)).astype(np.float32)
 
-    class Texts:
+    class Dense:
         def column(self, table, column, rows, at):
-            return np.where(rows >= 0, hashes[rows], -1)
+            return rows
 
         def recent(self, aggregate, keys, at):
             members = np.broadcast_to(keys[0], np.broadcast_shapes(keys[0].shape, at.shape))
@@ -138,15 +137,32 @@ def test_a_request_and_a_training_set_agree_to_the_bit(tmp_path, pool, encoder, 
             return np.where(rows % 9 == 0, -1, rows), np.full(rows.shape, START)
 
         def vectors(self, encoder, hashes):
-            return encodings.vectors(encoder, hashes)
+            return np.where(hashes[:, None] >= 0, dense[hashes], np.float32(np.nan))
 
     plan = Plan.of([Similarity(Embed(post.text, encoder=encoder), Last(like.post, by=member, k=20), pool=pool),
                     Embed(post.text, encoder=encoder)], labels)  # fmt: skip
     members, posts = np.repeat(np.arange(6), 50), np.tile(np.arange(50), 6)
-    many = plan.compute(Moments(np.full(300, NOW), {"member": members, "post": posts}), Texts()).numeric
+    many = plan.compute(Moments(np.full(300, NOW), {"member": members, "post": posts}), Dense()).numeric
     for one in range(6):
         asked = Moments(np.array([NOW]), {"member": np.array([one]), "post": np.arange(50)})
-        np.testing.assert_array_equal(plan.compute(asked, Texts()).numeric, many[members == one])
+        np.testing.assert_array_equal(plan.compute(asked, Dense()).numeric, many[members == one])
+
+
+def test_history_gives_what_the_oracle_gives(encodings):
+    plan = Plan.of([TEXT, Similarity(TEXT, Embed(post.author.bio)), Similarity(TEXT, LIKED)], labels)
+    random = np.random.default_rng(0)
+    at = random.integers(START, START + 200 * SECOND, 200)
+    moments = Moments(at, {"member": random.integers(-1, 4, 200), "post": random.integers(-1, 6, 200)})
+    one = plan.compute(moments, WithVectors(log(), encodings))
+    two = plan.compute(moments, HistoryState(source(log()), encodings=encodings))
+    np.testing.assert_array_equal(one.numeric, two.numeric, strict=True)
+    assert len(np.unique(one.numeric[:, -1])) > 5
+
+
+def test_a_state_without_vectors_says_so():
+    moments = Moments(np.array([NOW]), {"member": np.array([0]), "post": np.array([0])})
+    with pytest.raises(Unavailable, match="no-encodings"):
+        Plan.of([TEXT], labels).compute(moments, HistoryState(source(log())))
 
 
 # What is encoded when
@@ -155,8 +171,8 @@ def test_a_request_and_a_training_set_agree_to_the_bit(tmp_path, pool, encoder, 
 def test_every_version_of_every_text_is_encoded_once(tmp_path):
     features = [Similarity(TEXT, Embed(member.bio)), Difference(Similarity(TEXT, LIKED), Column(of=post.author))]
     encodings = Encodings(tmp_path)
-    assert encode_history(features, encodings, Rows(log())) == Encoded(new=7)
-    assert encode_history(features, encodings, Rows(log())) == Encoded()
+    assert encode_history(features, encodings, source(log())) == Encoded(new=7)
+    assert encode_history(features, encodings, source(log())) == Encoded()
     assert encodings.known(HashedWords(), text_hashes(["planets and stars", POSTS[0], BIOS[1]])).all()
 
 

@@ -13,8 +13,9 @@ def vectors(count, dimensions=16):
 def test_size_decides_the_kind(monkeypatch):
     monkeypatch.setattr(kinds, "SCAN_BELOW", 100)
     monkeypatch.setattr(kinds, "HNSW_BELOW", 1_000)
-    chosen = [type(build(vectors(n), np.arange(n), "v1")).__name__ for n in (99, 100, 1_000)]
+    chosen = [type(build(vectors(n), np.arange(n), "v1")).__name__ for n in (99, 400, 1_000)]
     assert chosen == ["Exact", "HNSW", "IVF"]
+    assert type(build(vectors(kinds.LEAST - 1), np.arange(kinds.LEAST - 1), "v1", kind="PQ")).__name__ == "Exact"
     with pytest.raises(NotFound, match="did you mean `HNSW`"):
         build(vectors(5), np.arange(5), "v1", kind="HNWS")
 
@@ -59,7 +60,7 @@ def test_the_probe_sees_a_bad_index():
     assert probe.recall(good, x[:50], 50, mask) > 0.95
     assert probe.recall(build(x, np.arange(2_000), "v1"), x[:50], 50) == 1
     bad = Exact(x, np.arange(2_000), "v1")
-    bad.find = lambda queries, k, kept: good.find(-queries, k, kept)  # type: ignore[method-assign]
+    bad.find = lambda q, k, kept, exact=False: good.find(q if exact else -q, k, kept, exact=exact)
     assert probe.recall(bad, x[:50], 50) < 0.1
     assert np.isnan(probe.recall(good, x[:0], 50))
 

@@ -76,10 +76,10 @@ def test_changes_during_a_rebuild_are_kept(live, monkeypatch):
     live.rebuild()
     assert [nearest(live, a) for a in range(8)] == [[], [11], [12], [], [14], [15], [], [13]]
     assert len(live) == 5
-    assert sorted(live._now.rows.tolist()) == [13, 15]
+    assert sorted(live.snapshot.rest.rows.tolist()) == [13, 15]
     monkeypatch.undo()
     live.rebuild()
-    assert len(live._now.rows) == 0
+    assert len(live.snapshot.rest.rows) == 0
     assert len(live) == 5
 
 

@@ -163,7 +163,7 @@ def _bound(bound: float | datetime | None) -> str:
 
 
 def _missing(column: Parsed | None, lives: Mask, kind: Storage) -> Mask | None:
-    """The rows without a value; values that do not parse have a fault of their own already."""
+    """The rows without a value; those with a value that does not parse are among them, and have an earlier fault."""
     if column is None:
         return lives
     values = column.values
@@ -173,6 +173,4 @@ def _missing(column: Parsed | None, lives: Mask, kind: Storage) -> Mask | None:
         mask = lives & np.array([not v for v in values], dtype=bool)
     else:
         mask = lives & (np.isnan(values) if kind == "number" else values == _MISSING[kind])
-    for faulty in column.faults.values():
-        mask &= ~faulty
     return mask if mask.any() else None

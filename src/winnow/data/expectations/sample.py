@@ -50,7 +50,11 @@ class Sample:
 
 
 def bins(known: NDArray[np.float64], edges: Sequence[float]) -> NDArray[np.int64]:
-    """How many values lie in each bin, int64 [len(edges) + 1]; an edge belongs to the bin below it."""
+    """How many values lie in each bin, int64 [len(edges) + 1]; an edge belongs to the bin below it.
+
+    >>> bins(np.array([1.0, 2.0, 3.0]), [2.0]).tolist()
+    [2, 1]
+    """
     return np.bincount(np.searchsorted(np.asarray(edges), known, "left"), minlength=len(edges) + 1)
 
 

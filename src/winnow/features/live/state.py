@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from winnow.core.errors import Problem, Unavailable
 from winnow.data.schema import Table
+from winnow.encoders.base import Encoder
+from winnow.encoders.encodings import Encodings, vectors_in
 from winnow.features.aggregate import Aggregate
-from winnow.features.batch import Ints
+from winnow.features.batch import Floats, Ints
 from winnow.features.live.files import blocks, fence
 from winnow.features.live.layout import Tables
 
@@ -27,10 +29,11 @@ class LiveState:
 
     Args:
         tables: the open tables.
+        encodings: the vectors of texts and images, if a feature needs any.
     """
 
-    def __init__(self, tables: Tables):
-        self._tables = tables
+    def __init__(self, tables: Tables, encodings: Encodings | None = None):
+        self._tables, self._encodings = tables, encodings
         self.as_of = tables.header.watermark
         self._slots: dict[Any, tuple[tuple[Ints, ...], Ints]] = {}
 
@@ -54,6 +57,9 @@ class LiveState:
         shape = (len(at), times.shape[1])
         return np.broadcast_to(values, shape), np.broadcast_to(times, shape)
 
+    def vectors(self, encoder: Encoder, hashes: Ints) -> Floats:
+        return vectors_in(self._encodings, encoder, hashes)
+
     def _rows(self, aggregate: Aggregate, keys: tuple[Ints, ...]) -> Ints:
         """Row numbers of single keys, slots of pairs; the slots of the same arrays are looked up once."""
         if len(keys) == 1:
@@ -70,10 +76,11 @@ class LiveReader:
     Args:
         folder: where the writer keeps them.
         wait_s: how long to wait for a change that is being published.
+        encodings: the vectors of texts and images, if a feature needs any.
     """
 
-    def __init__(self, folder: Path | str, *, wait_s: float = 1.0):
-        self._folder, self._wait_s = Path(folder), wait_s
+    def __init__(self, folder: Path | str, *, wait_s: float = 1.0, encodings: Encodings | None = None):
+        self._folder, self._wait_s, self._encodings = Path(folder), wait_s, encodings
         self._tables: Tables | None = None
 
     @property
@@ -117,7 +124,7 @@ class LiveReader:
 
     def _attempt(self, compute: Callable[[LiveState], T], tables: Tables, before: int) -> tuple[T | None, bool]:
         try:
-            result = compute(LiveState(tables))
+            result = compute(LiveState(tables, self._encodings))
         except Exception:
             fence()
             if tables.header.version == before and not tables.header.retired:
