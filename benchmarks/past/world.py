@@ -3,12 +3,14 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from winnow.core.time import MICROS, days, hours, to_us
-from winnow.data.schema import Events, Path, Table, number
+from winnow.data import schema
+from winnow.data.schema import Events, Table, number
 from winnow.features.aggregate import Aggregate
 from winnow.features.keys import Columns
 from winnow.features.source import WHOLE
@@ -26,7 +28,7 @@ user, author, video = (Table(name, key=f"{name}_id") for name in ("user", "autho
 ROLES = {"user": user, "author": author, "video": video}
 watch = Events("watch", refs=ROLES, fields={"seconds": number})
 click = Events("click", refs=ROLES)
-KEYS = {"user": (Path(user),), "pair": (Path(user), Path(author))}
+KEYS = {"user": (schema.Path(user),), "pair": (schema.Path(user), schema.Path(author))}
 
 
 def aggregates(by: str) -> dict[str, tuple[Aggregate, ...]]:
@@ -124,6 +126,31 @@ class InMemory:
 
     def rows(self, table: str) -> Columns:
         raise KeyError(table)
+
+
+class OnDisk(InMemory):
+    """A world as the source of history in files, a file for each column of each piece.
+
+    Args:
+        world: the events.
+        folder: where the files go.
+        columns: those of `watch` that are kept.
+    """
+
+    def __init__(self, world: World, folder: Path, columns: Collection[str]):
+        self._pieces: list[dict[str, Path]] = []
+        for number_, piece in enumerate(world.batches("watch", columns, rows=1)):
+            files = {c: folder / f"{number_}.{c}.npy" for c in piece}
+            for c, values in piece.items():
+                np.save(files[c], values)
+            self._pieces.append(files)
+
+    def batches(self, name: str, columns: Collection[str], *, rows: int) -> Iterator[Columns]:
+        """See `winnow.features.source.Streamed`: at least one piece at a time."""
+        step = max(min(rows, WHOLE) // _PIECE, 1)
+        for first in range(0, len(self._pieces), step):
+            some = self._pieces[first : first + step]
+            yield {c: np.concatenate([np.load(piece[c], mmap_mode="r") for piece in some]) for c in columns}
 
 
 def micros(world: World) -> Ints:

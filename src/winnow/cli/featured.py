@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
@@ -111,7 +112,9 @@ def _figures(card: Mapping[str, Any]) -> list[tuple[str, str]]:
 def print_story(told: "Told") -> None:
     """The value now, its course as one line, and the last events."""
     first, last = (told.values["at"][i].strftime("%Y-%m-%d %H:%M") for i in (0, -1))
-    out.print(f"[bold]{told.story.name}[/] of [bold]{told.whose}[/] is [bold]{told.now}[/]", highlight=False)
+    out.print(
+        f"[bold]{told.story.name}[/] of [bold]{escape(told.whose)}[/] is [bold]{escape(told.now)}[/]", highlight=False
+    )
     out.print(told.meaning, style="dim", highlight=False)
     if not told.story.known[-1]:
         out.print("nothing is known: this is the default", style="yellow")
@@ -127,7 +130,7 @@ def _events(events: pl.DataFrame) -> Table:
         value = f"{row['field']} {written(row['value'])}" if row["value"] is not None else ""
         told = ", ".join(filter(None, [value, row["about"]]))
         when = row["at"].strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(when, row["event"], told, _counts(row["counts"]), late)
+        table.add_row(when, row["event"], escape(told), _counts(row["counts"]), late)
     return table
 
 
@@ -169,7 +172,7 @@ def print_sizes(told: "Sizes", system: str) -> None:
     table.add_column("memory", justify="right")
     largest = told.tables.head(20)
     for name, keys, size in largest.rows():
-        table.add_row(name, "" if keys is None else f"{keys:,}", written_bytes(size))
+        table.add_row(escape(name), "" if keys is None else f"{keys:,}", written_bytes(size))
     if len(told.tables) > len(largest):
         rest = told.bytes - int(largest["bytes"].sum())
         table.add_row(f"{len(told.tables) - len(largest)} more", "", written_bytes(rest))
@@ -215,5 +218,7 @@ def _skewed(shown: pl.DataFrame) -> Table:
     for row in shown.to_dicts():
         example = f"{row['request']}, user {row['user']}, item {row['item']}" if row["different"] else ""
         values = [repr(row[c]) if row[c] is not None else "" for c in ("served", "recomputed")]
-        table.add_row(row["feature"], f"{row['rows']:,}", f"{row['different']:,}", example, *values, row["at"] or "")
+        table.add_row(
+            row["feature"], f"{row['rows']:,}", f"{row['different']:,}", escape(example), *values, row["at"] or ""
+        )
     return table

@@ -7,6 +7,7 @@ from winnow.core.system import System
 from winnow.core.time import now_us
 from winnow.features.batch import Floats
 from winnow.features.history import HistoryState
+from winnow.features.plan import Plan
 from winnow.monitoring.checks import Calibration, Drift, Finding, Skew
 from winnow.training import dataset
 from winnow.training.dataset import HistorySource
@@ -25,7 +26,8 @@ def check(stores: Stores, system: System) -> list[Finding]:
     stores.history.sync(stores.log)
     rows = dataset.labelled(system, stores.history, now_us()).tail(2 * SAMPLE)
     served = as_served(system, stores.history, rows)
-    both = replay(system, HistoryState(HistorySource(stores.history)), rows, served)
+    plan = Plan.of(system.features, system.labels)
+    both = replay(system, HistoryState(HistorySource(stores.history), plan.aggregates), rows, served)
     of_served, logged = both.rows, both.served
     final = (of_served["state"] == "final").to_numpy()
     labels = {h: of_served[h].to_numpy()[final] for h in system.labels.heads}

@@ -84,7 +84,7 @@ def skew(
     """
     stores.history.sync(stores.log)
     chosen = _sampled(system, stores.history, sample=sample, since=since, seed=seed)
-    state = HistoryState(HistorySource(stores.history))
+    state = HistoryState(HistorySource(stores.history), Plan.of(system.features, system.labels).aggregates)
     parts = [_told(stores, part, system, state) for part in chosen.partition_by("release", maintain_order=True)]
     found = [record for part in parts for record in part]
     return _joined(pl.DataFrame(found, schema=SCHEMA))

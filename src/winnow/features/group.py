@@ -138,8 +138,11 @@ class Group:
         if not a.hop:
             return totals(asked.now) - totals(asked.start)
         then = asked.lines.before(asked.codes, asked.then(a, asked.places.at))
-        late = self._once(self._name(a, a.hop, a.buckets), lambda: self._straddlers(a))
-        return totals(asked.now) - totals(then) - late.before(asked.codes, asked.first_hop(a), asked.at)
+        found = totals(asked.now) - totals(then)
+        if self._log.any_late:
+            late = self._once(self._name(a, a.hop, a.buckets), lambda: self._straddlers(a))
+            found -= late.before(asked.codes, asked.first_hop(a), asked.at)
+        return found
 
     def _totals(self, a: Aggregate) -> Callable[[Ints], Ints]:
         """What the first i events of the sorted order add up to."""
@@ -157,12 +160,10 @@ class Group:
         return adds * self._log.passed(a.conditions, event) if a.conditions else adds
 
     def _straddlers(self, a: Aggregate) -> Straddlers:
-        is_late, at, known_at = self._log.is_late, self._log.at, self._log.known_at
-        if is_late is None:
-            return Straddlers.none()
+        at, known_at = self._log.at, self._log.known_at
 
         def straddle(event: Ints) -> NDArray[np.bool_]:
-            return is_late[event] & (at[event] // a.hop < known_at[event] // a.hop)
+            return (at[event] < known_at[event]) & (at[event] // a.hop < known_at[event] // a.hop)
 
         late = self._lines.kept(straddle)
         codes, event = late.codes(slice(None)), late.places(slice(None))

@@ -40,32 +40,26 @@ class Recents:
         """
         late = among(asked.codes, self._shuffled)
         found = [np.full((asked.size, a.k), empty) for empty in (self._empty(a), NEVER)]
-        stop, count = asked.now, np.minimum(asked.now - asked.start, a.k)
+        stop, count = asked.now, asked.now - asked.start
         for part in pieces(len(stop), max(_CELLS // a.k, 1)):
-            for made, name in zip(found, (a.value, "at"), strict=True):
-                self._fill(made, self._newest_first(a, name), stop[part], count[part], asked.rows[part])
+            beyond = np.arange(a.k) >= count[part, None]
+            for made, name, empty in zip(found, (a.value, "at"), (self._empty(a), NEVER), strict=True):
+                values = self._windows(a, name)[len(self.lines) - stop[part]]
+                np.copyto(values, empty, where=beyond)
+                made[asked.rows[part]] = values
         if late.any():
             events = self._skipping(asked.codes[late], asked.at[late], a.k)
             for made, name in zip(found, (a.value, "at"), strict=True):
                 made[asked.rows[late]] = self._of(a, name, events)
         return found[0], found[1]
 
-    def _fill(self, made: Ints, column: Ints, stop: Ints, count: Ints, rows: Ints) -> None:
-        """Puts the `count` newest of those before `stop` into rows of an answer."""
-        k = made.shape[1]
-        windows = np.lib.stride_tricks.sliding_window_view(column, k)
-        values = windows[len(self.lines) - stop]
-        short = np.flatnonzero(count < k)
-        values[short] = np.where(np.arange(k) < count[short, None], values[short], made[rows[short]])
-        made[rows] = values
-
-    def _newest_first(self, a: Aggregate, name: str | None) -> Ints:
-        """A column of the events from the last to the first, padded so that k can be read anywhere."""
+    def _windows(self, a: Aggregate, name: str | None) -> Ints:
+        """A column of the events from the last to the first: at i, the k from there on, int64 [e + 1, k]."""
         if (name, a.k) not in self._made:
             column = np.empty(len(self.lines) + a.k, np.int64)
             column[: len(self.lines)] = self.lines.column(lambda event: self._of(a, name, event))[::-1]
             column[len(self.lines) :] = NEVER
-            self._made[name, a.k] = column
+            self._made[name, a.k] = np.lib.stride_tricks.sliding_window_view(column, a.k)
         return self._made[name, a.k]
 
     def _empty(self, a: Aggregate) -> int:

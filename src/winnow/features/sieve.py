@@ -12,7 +12,7 @@ _FACTORS = (
     np.uint64(0x9E3779B97F4A7C15),
     np.uint64(0xD1B54A32D192ED03),
 )  # odd: multiply-shift hashing (Dietzfelbinger)
-_BITS = range(12, 24)  # the largest table still fits in a processor's cache
+_BITS = range(12, 23)  # the largest table still fits in a processor's cache
 _SAMPLE = 50_000
 
 

@@ -11,7 +11,7 @@ from winnow.data.schema import Condition, Events
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import Ints
 from winnow.features.keys import Columns, passing, used
-from winnow.features.timeline import Places, Timeline, ascending, by_time, distinct
+from winnow.features.timeline import Places, Timeline, ascending, by_time, distinct, pieces
 
 TIMES = ("seq", "at", "known_at")
 WHOLE = 1 << 62  # rows: more than there can be
@@ -118,10 +118,9 @@ class Log:
         return Places(self.known_at, self.seq)
 
     @cached_property
-    def is_late(self) -> NDArray[np.bool_] | None:
-        """Whether each event became known after its own time; None when none did."""
-        late = self.at < self.known_at
-        return late if late.any() else None
+    def any_late(self) -> bool:
+        """Whether any event became known after its own time."""
+        return self.at is not self.known_at and any((self.at[p] < self.known_at[p]).any() for p in pieces(len(self)))
 
     @cached_property
     def in_order(self) -> bool:

@@ -102,15 +102,15 @@ class Shelves:
         """Writes the events of one type, once for each subject."""
         events, columns = some[0].events, needed(some)
         size = self._budget.size // 8 // 8
-        new = [self._shelf([a for a in some if a.subject == s]) for s in dict.fromkeys(a.subject for a in some)]
+        many = self._budget.count(self._source, events.name)
+        new = [self._shelf([a for a in some if a.subject == s], many) for s in dict.fromkeys(a.subject for a in some)]
         for batch in self._source.batches(events.name, columns, rows=max(size // (4 * len(columns) + 24), 1000)):
             for shelf in new:
                 shelf.add(batch, [self._tables.keys(events, path, batch) for path in shelf.by])
         self._made += new
 
-    def _shelf(self, some: Sequence[Aggregate]) -> "Shelf":
-        width = len(TIMES) + len(set().union(*map(used, some))) + 2
-        events = self._budget.count(self._source, some[0].events.name) * _spread(some[0].by)
+    def _shelf(self, some: Sequence[Aggregate], many: int) -> "Shelf":
+        width, events = len(TIMES) + len(set().union(*map(used, some))) + 2, many * _spread(some[0].by)
         parts = 1 << (4 * events * 8 * (2 * width + 6 + len(some)) // self._budget.size).bit_length()
         return Shelf(some, self._folder / f"{len(list(self._folder.iterdir()))}.events", min(parts, _MOST_PARTS))
 
@@ -151,7 +151,7 @@ class Shelf:
         order = np.argsort(part, kind="stable")
         with self._file.open("ab") as file:
             table[order].tofile(file)
-        self._ends.append(np.searchsorted(part[order], np.arange(self._parts + 1)) + self._ends[-1][-1])
+        self._ends.append(self._edges(part[order]) + self._ends[-1][-1])
 
     def windows(self, aggregates: Sequence[Aggregate], keys: tuple[Ints, ...], at: Ints) -> list[Ints]:
         """See `State.windows`."""
@@ -167,7 +167,7 @@ class Shelf:
         *keys, at = np.broadcast_arrays(*keys, at)
         part = self._part(keys)
         order = np.argsort(part, kind="stable")
-        ends = np.searchsorted(part[order], np.arange(self._parts + 1))
+        ends = self._edges(part[order])
         found: list[Ints] = []
         for number in np.flatnonzero(np.diff(ends)).tolist() or [0]:
             rows = order[ends[number] : ends[number + 1]]
@@ -185,8 +185,13 @@ class Shelf:
         own = [np.ascontiguousarray(k if order is None else k[order]) for k in keys.T]
         return Group(Log(self.events, columns), own)
 
-    def _part(self, keys: Sequence[Ints]) -> Ints:
-        return (mixed(keys) >> np.uint64(32)).view(np.int64) % self._parts
+    def _part(self, keys: Sequence[Ints]) -> NDArray[np.uint16]:
+        """The part of each key: as uint16, which numpy sorts by its digits."""
+        return ((mixed(keys) >> np.uint64(32)) & np.uint64(self._parts - 1)).astype(np.uint16)
+
+    def _edges(self, parts: NDArray[np.uint16]) -> Ints:
+        """Where each part begins among sorted ones, and the end."""
+        return np.searchsorted(parts, np.arange(self._parts + 1, dtype=np.uint16))
 
     def _read(self, number: int) -> Ints:
         """The rows of one part."""

@@ -33,17 +33,8 @@ class Straddlers:
         self._lines = Timeline(self._edges.take(), event, size=len(order))
         self._totals = np.concatenate([[0], np.cumsum(adds[self._lines.places(slice(None))])])
 
-    @classmethod
-    def none(cls) -> "Straddlers":
-        """Of a log in which nothing is late."""
-        empty = object.__new__(cls)
-        empty._known_at = np.empty(0, np.int64)
-        return empty
-
-    def before(self, codes: Ints, boundary: Ints, at: Ints) -> Ints | int:
-        """What they add up to for each key at a boundary, of those known before each moment; int64 [n], or 0."""
-        if not len(self._known_at):
-            return 0
+    def before(self, codes: Ints, boundary: Ints, at: Ints) -> Ints:
+        """What they add up to for each key at a boundary, of those known before each moment; int64 [n]."""
         edge = self._edges.encode((codes, boundary - self._shift))
         hit = np.flatnonzero(edge >= 0)
         now = self._lines.before(edge[hit], np.searchsorted(self._known_at, at[hit]))

@@ -28,7 +28,7 @@ def pieces(size: int, step: int = PIECE) -> Iterator[slice]:
 
 def ascending(values: Ints) -> bool:
     """Whether no value is below the one before."""
-    return bool((values[1:] >= values[:-1]).all())
+    return all(bool((values[p.start + 1 : p.stop + 1] >= values[p]).all()) for p in pieces(len(values) - 1))
 
 
 def find(ordered: Ints, wanted: Ints) -> Ints:
@@ -68,10 +68,12 @@ def distinct(values: Ints) -> Ints:
 
 def by_time(known_at: Ints, seq: Ints) -> Ints | None:
     """The order in which things became known, ties by log order, int64 [n]; None when they are in it already."""
-    later, same = known_at[1:] > known_at[:-1], known_at[1:] == known_at[:-1]
-    if (later | (same & (seq[1:] >= seq[:-1]))).all():
-        return None
-    return np.lexsort((seq, known_at))
+    for part in pieces(len(seq) - 1):  # in the cache
+        after = slice(part.start + 1, part.stop + 1)
+        later = known_at[after] > known_at[part]
+        if not later.all() and not (later | ((known_at[after] == known_at[part]) & (seq[after] >= seq[part]))).all():
+            return np.lexsort((seq, known_at))
+    return None
 
 
 class Places:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from winnow.core.time import MICROS, now_us
+from winnow.features.live import Caps
 from winnow.http.process import follow_parent, log_to_stderr, project_folder
 from winnow.monitoring import metrics
 from winnow.project import Project
@@ -33,12 +34,15 @@ def run(project: Project, stop: threading.Event) -> None:
     settings = project.settings.ingest
     tables = project.tables.values()
     systems = [*project.systems.values(), *released(project.registry, project.systems)]
-    ingester = Ingester(project.log, project.folder / LIVE, systems, tables=tables, rows=settings.batch_rows)
+    caps = Caps(rows=project.settings.features.rows, pairs=project.settings.features.pairs)
+    rows = settings.batch_rows
+    ingester = Ingester(project.log, project.folder / LIVE, systems, tables=tables, rows=rows, caps=caps)
     chores = [
         _Chore("checkpoint", settings.checkpoint_s, ingester.checkpoint),
         _Chore("history", settings.history_s, lambda: project.history.sync(project.log)),
         _Chore("releases", 1.0, lambda: ingester.keep(released(project.registry, project.systems))),
         _Chore("figures", 1.0, lambda: _figures(project, ingester)),
+        _Chore("tables", 5.0, lambda: metrics.live_tables(ingester.stats()["tables"])),
     ]
     ingester.run(stop, poll_s=settings.poll_ms / 1000, each=partial(_do, chores))
     ingester.close()

@@ -6,7 +6,7 @@ in-process values when it is first imported: a supervisor starts its workers wit
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -43,6 +43,15 @@ LAG_SECONDS = Gauge(
 )
 LOG_SEQ = Gauge("winnow_log_seq", "Newest sequence number in the log", multiprocess_mode="max")
 APPLIED_SEQ = Gauge("winnow_applied_seq", "Newest sequence number that features show", multiprocess_mode="max")
+TABLE_ROWS = Gauge(
+    "winnow_live_table_rows", "Rows or pairs of a live table: cap, used", ["table", "what"],
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+TABLE_LOST = Gauge(
+    "winnow_live_table_lost", "Rows or pairs that a full live table turned away: refused, evicted", ["table", "what"],
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+TABLE_BYTES = Gauge("winnow_live_table_bytes", "Memory of a live table", ["table"], multiprocess_mode="mostrecent")
 SERVING = Gauge(
     "winnow_release_workers", "Workers that serve a release", ["system", "release"], multiprocess_mode="livesum"
 )
@@ -92,6 +101,20 @@ def exposition(folder: Path | None = None) -> bytes:
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=where)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+def live_tables(tables: Mapping[str, Mapping[str, int]]) -> None:
+    """Exports the sizes of live tables.
+
+    Args:
+        tables: name → `cap`, `used`, `refused`, `evicted`, `bytes`.
+    """
+    for table, told in tables.items():
+        for what in ("cap", "used"):
+            TABLE_ROWS.labels(table, what).set(told[what])
+        for what in ("refused", "evicted"):
+            TABLE_LOST.labels(table, what).set(told[what])
+        TABLE_BYTES.labels(table).set(told["bytes"])
 
 
 @contextmanager

@@ -80,8 +80,7 @@ class Renewal:
 
     def _demand_live(self, system: System) -> None:
         """Refuses a release whose live state is not built yet; the ingester builds it beside what is in use."""
-        kept = self._live.stats()["tables"]
-        if missing := [a.name for a in needed([system]) if a.name not in kept]:
+        if missing := self._live.missing(needed([system])):
             what = f"{len(missing)} live aggregates of the release are not built yet, the first is {missing[0]}"
             raise Conflict(Problem("live-not-ready", what, system.name, fix="the ingester builds them; wait for it"))
 

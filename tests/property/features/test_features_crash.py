@@ -218,11 +218,69 @@ def test_a_full_table_refuses_and_counts(tmp_path: Path) -> None:
     live = LiveWriter(tmp_path, [pair, single], [], replay=lambda _: [], caps=type(CAPS)(rows=10, pairs=8))
     live.apply(lockstep(0))
     tables = live.stats()["tables"]
-    assert tables["pairs:user*video"] == {"cap": 8, "refused": 56}
-    assert tables[single.name] == {"cap": 10, "refused": 54}
+    told = {name: {k: v for k, v in t.items() if k != "bytes"} for name, t in tables.items()}
+    assert told["pairs:user*video"] == {"cap": 8, "used": 8, "refused": 56, "evicted": 0}
+    assert told["record:user"] == {"cap": 10, "used": 10, "refused": 54, "evicted": 0}
+    assert all(t["bytes"] > 0 for t in tables.values())
     rows, state = np.arange(64), LiveState(live._tables)
     assert state.windows([single], (rows,), np.array([2000]))[0].tolist() == [1] * 10 + [0] * 54
     assert state.windows([pair], (rows, rows), np.array([2000]))[0].tolist() == [1] * 8 + [0] * 56
+
+
+def test_new_events_show_while_new_aggregates_are_built(tmp_path: Path) -> None:
+    log = chunks(30)
+    known: list[Chunk] = head(log, 20)
+    live = LiveWriter(
+        tmp_path, plan.aggregates[:4], [user, video], replay=lambda after: [c for c in known if c.until > after],
+        caps=CAPS, batch=100,
+    )  # fmt: skip
+    live.catch_up()
+    live.ensure(plan.aggregates, wait=False)
+    reader, steps = LiveReader(tmp_path), 0
+    while live.building:
+        assert reader.missing(plan.aggregates) == [a.name for a in plan.aggregates[4:]]
+        known[:] = head(log, min(21 + steps, 30))
+        assert live.catch_up() == known[-1].until == reader.applied_seq
+        steps += 1
+    assert steps > 3
+    clean = writer(tmp_path / "clean", known)
+    clean.catch_up()
+    assert_same(everything(tmp_path)[1], everything(tmp_path / "clean")[1], "built beside")
+
+
+def test_aggregates_that_were_let_go_are_built_anew_when_they_come_back(tmp_path: Path) -> None:
+    log = chunks(20)
+    for aggregates, appends in ((plan.aggregates, 10), (plan.aggregates[:3], 15), (plan.aggregates, 20)):
+        known = head(log, appends)
+        live = LiveWriter(
+            tmp_path, aggregates, [user, video], replay=lambda after, k=known: [c for c in k if c.until > after],
+            caps=CAPS,
+        )  # fmt: skip
+        live.catch_up()
+        live.close()
+    clean = writer(tmp_path / "clean", log)
+    clean.catch_up()
+    assert_same(everything(tmp_path)[1], everything(tmp_path / "clean")[1], "come back")
+
+
+def test_listeners_hear_of_every_row_that_changes(tmp_path: Path) -> None:
+    """Whoever copies the changed lines after each batch holds what the writer holds."""
+    live, copied = writer(tmp_path, []), dict[tuple[str, int], list[int]]()
+
+    def copy(changed: Any) -> None:
+        for name, rows in changed.items():
+            if name not in live._tables.indexes():
+                lines = live._tables.sheet(name).lines(rows)
+                copied.update({(name, r): line for r, line in zip(rows.tolist(), lines.tolist(), strict=True)})
+
+    live.listeners.append(copy)
+    for batch in batches(chunks(12)):
+        live.apply(batch)
+    sheets = [n for n in live._tables.entries if n not in live._tables.indexes()]
+    held = {
+        (n, r): line for n in sheets for r, line in enumerate(live._tables.sheet(n).lines(np.arange(4096)).tolist())
+    }
+    assert {place: line for place, line in held.items() if any(line)} == {p: v for p, v in copied.items() if any(v)}
 
 
 def test_one_writer_only(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from test_features_parity import SETTINGS, check_parity, some_requests
 from winnow.core.time import MICROS
 from winnow.features import history, keys
 from winnow.features.batch import FeatureBatch
-from winnow.features.live import LiveWriter, feed, tables
+from winnow.features.live import LiveWriter, changes, lists, records
 from winnow.features.live.feed import Prepared
-from winnow.features.state import SET_WIDTH
+from winnow.features.state import NEVER, SET_WIDTH
 from winnow.features.timeline import Places, find
 from winnow.features.view import Moments
 
@@ -40,8 +40,12 @@ def window_one_hop_long_in_history(patch: pytest.MonkeyPatch) -> None:
 
 
 def window_one_hop_long_in_live(patch: pytest.MonkeyPatch) -> None:
-    read = tables.Ring.read
-    patch.setattr(tables.Ring, "read", lambda self, rows, at: read(self, rows, at - self._hop))
+    read = records.Reading.read
+
+    def longer(self: Any, sheet: Any, rows: Any, at: Any) -> Any:
+        return read(self, sheet, rows, at - int(self._hop.max(initial=0)))
+
+    patch.setattr(records.Reading, "read", longer)
 
 
 def late_events_lost_in_history(patch: pytest.MonkeyPatch) -> None:
@@ -49,21 +53,22 @@ def late_events_lost_in_history(patch: pytest.MonkeyPatch) -> None:
 
 
 def late_events_lost_in_live(patch: pytest.MonkeyPatch) -> None:
-    move = tables.Ring._move
+    cells = records.moved_cells
 
-    def forgetful(self: Any, row: Any, newest: Any, *, of: Any, hops: Any, adds: Any) -> Any:
-        return move(self, row, newest, of=of, hops=hops, adds=np.where(hops < newest[of], 0, adds))
+    def forgetful(op: Any, sheet: Any, move: Any, *, of: Any, step: Any, values: Any) -> Any:
+        adds = np.ones(len(of), np.int64) if values is None else values
+        return cells(op, sheet, move, of=of, step=step, values=np.where(step < move.kept.shape[1], 0, adds))
 
-    patch.setattr(tables.Ring, "_move", forgetful)
+    patch.setattr(records, "moved_cells", forgetful)
 
 
 def late_events_put_first_in_lists(patch: pytest.MonkeyPatch) -> None:
-    merged = tables.Lists._merged
+    fresh = lists.Lists._fresh
 
-    def later(self: Any, sheet: Any, row: Any, place: Any, new: Any) -> Any:
-        return merged(self, sheet, row, place, new + (1 << 50) if sheet is self._times else new)
+    def later(self: Any, place: Any, new: Any, held: Any, empty: Any) -> Any:
+        return fresh(self, place, new + (1 << 50) if empty == NEVER else new, held, empty)
 
-    patch.setattr(tables.Lists, "_merged", later)
+    patch.setattr(lists.Lists, "_fresh", later)
 
 
 def sums_in_float32(patch: pytest.MonkeyPatch) -> None:
@@ -84,7 +89,7 @@ def applied_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def table_changes_come_after_the_batch(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(feed, "_last_before", lambda change, rows, known_at, seq: np.full(len(rows), -1))
+    patch.setattr(changes, "last_before", lambda change, rows, known_at, seq: np.full(len(rows), -1))
 
 
 def deletions_are_ignored(patch: pytest.MonkeyPatch) -> None:

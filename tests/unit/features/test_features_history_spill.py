@@ -15,7 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_features_parity import assert_same
 
+from winnow.core.time import days, minutes
+from winnow.data.schema import Events, Path, Table, number
+from winnow.features.aggregate import Aggregate
+from winnow.features.group import Group
 from winnow.features.history import Budget, HistoryState
+from winnow.features.source import Log
+from winnow.features.spill import Shelf
 
 LIMITED = """
 import resource, sys
@@ -115,12 +121,12 @@ def test_a_quarter_of_the_data_s_size_is_enough_at_length(tmp_path: FilePath) ->
 
 
 class Streamed(LogSource):
-    """The log of a random world in pieces of seven events."""
+    """The log of a random world from its end, in pieces of seven events."""
 
     def batches(self, name: str, columns: Any, *, rows: int) -> Iterator[Any]:
         whole = self.events(name)
         for start in range(0, len(whole["seq"]) or 1, min(rows, 7)):
-            yield {c: whole[c][start : start + min(rows, 7)] for c in columns if c in whole}
+            yield {c: whole[c][::-1][start : start + min(rows, 7)] for c in columns if c in whole}
 
 
 @given(world=worlds(size=40), data=st.data(), planned=st.booleans(), size=st.sampled_from([1, 2000, 10_000]))
@@ -135,13 +141,28 @@ def test_answers_are_the_same_to_the_bit(world: Any, data: Any, planned: bool, s
         assert_same(world.plan.compute(request, spilled), world.plan.compute(request, whole), "spilled")
 
 
-def test_the_scratch_goes_with_the_state(tmp_path: FilePath) -> None:
-    from winnow.core.time import days
-    from winnow.data.schema import Events, Path, Table
-    from winnow.features.aggregate import Aggregate
+user, item = Table("user", key="user_id"), Table("item", key="item_id")
+see = Events("see", refs={"user": user, "item": item}, fields={"seconds": number})
 
-    user = Table("user", key="user_id")
-    see = Events("see", refs={"user": user})
+
+def test_a_part_of_many_keys_whose_events_lie_in_any_order(tmp_path: FilePath) -> None:
+    random, size = np.random.default_rng(1), 400
+    log: dict[str, Any] = {"seq": random.permutation(size), "user": random.integers(0, 5, size)}
+    log |= {"known_at": random.permutation(size) * 10**9, "item": random.integers(0, 3, size)}
+    log |= {"at": log["known_at"] - random.integers(0, 10**11, size), "seconds": random.random(size)}
+    by = (Path(user), Path(item))
+    some = [Aggregate("sum", see, by, "seconds", (), days(1)), Aggregate("max", see, by, "seconds", (), minutes(5))]
+    shelf = Shelf(some, tmp_path / "shelf", parts=1)
+    for part in (slice(None, 130), slice(130, None)):
+        columns = {c: v[part] for c, v in log.items()}
+        shelf.add(columns, [columns["user"], columns["item"]])
+    keys, at = (np.arange(5).repeat(30), np.arange(150) % 3), random.integers(0, size * 10**9, 150)
+    whole = Group(Log(see, log), [log[c][np.lexsort((log["seq"], log["known_at"]))] for c in ("user", "item")])
+    for one, two in zip(shelf.windows(some, keys, at), whole.windows(some, keys, at), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_the_scratch_goes_with_the_state(tmp_path: FilePath) -> None:
     none = {c: np.zeros(50, np.int64) for c in ("seq", "at", "known_at", "user")}
 
     class Zeros:

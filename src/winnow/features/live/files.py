@@ -1,21 +1,24 @@
 """Shared memory: int64 cells in sparse files that every process maps, and the header that says what they hold."""
 
+import mmap
 import os
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from winnow.features.batch import Ints
 
-FORMAT = 1  # of everything in the folder; another number means: build anew from the log
+FORMAT = 2  # of everything in the folder; another number means: build anew from the log
 _COUNTERS = 64  # where the counters start in the header
-_HEADER = 1024
+_HEADER = 1 << 14
+COUNTED = 3  # counters per table: refused, evicted, highest row in use plus one
 CLOSED = -1  # boot word of a state whose files were synced and closed
 
 
@@ -24,7 +27,10 @@ def mapped(path: Path, cells: int) -> Ints:
     with path.open("a+b") as file:
         if file.seek(0, os.SEEK_END) < cells * 8:
             file.truncate(cells * 8)
-    return np.asarray(np.memmap(path, np.int64, "r+", shape=(cells,)))
+        memory = mmap.mmap(file.fileno(), cells * 8)
+    # Rows are met at random: reading ahead would fill the holes around each with pages that nobody asked for.
+    memory.madvise(mmap.MADV_RANDOM)
+    return np.frombuffer(memory, np.int64)
 
 
 def boot_id() -> int:
@@ -36,51 +42,98 @@ def boot_id() -> int:
     return zlib.crc32(text.encode())
 
 
-class Sheet:
-    """Cells by row: int64 [rows, width] in shared memory. Cells never written, and rows outside, read as `empty`.
+class Sheet(Protocol):
+    """Lines of int64 cells by row: the seam at which the reading code meets the place where lines are kept.
+
+    A cell that was never written, and every cell of a row outside, is 0: what stands for "nothing" is held as 0.
+    """
+
+    width: int
+
+    def columns(self, rows: Ints, places: Ints) -> Ints:
+        """Some cells of each row, one place after the other: int64 [p, n].
+
+        Args:
+            rows: int64 [n].
+            places: int64 [p, 1], or [p, n] for other ones in each row.
+        """
+        ...
+
+    def lines(self, rows: Ints) -> Ints:
+        """All cells of each row, int64 [n, width]."""
+        ...
+
+
+class SharedSheet:
+    """A sheet in a sparse file of shared memory.
 
     Args:
         path: the file.
         rows: the cap; larger row numbers are never stored.
         width: cells per row.
-        empty: what stands for "nothing"; held as 0, so that an untouched file is an empty table.
+        name: what its writes call it.
     """
 
-    def __init__(self, path: Path, rows: int, width: int, *, empty: int = 0):
-        self.rows, self.width, self.empty = rows, width, empty
-        self.cells = mapped(path, (rows + 2) * width)  # a row before the first and one after the last stay empty
-        self._lines = self.cells.reshape(rows + 2, width)
+    def __init__(self, path: Path, rows: int, width: int, *, name: str = ""):
+        self.name, self.rows, self.width = name, rows, width
+        self._cells = mapped(path, (rows + 2) * width)  # a row before the first and one after the last stay empty
+        self._lines = self._cells.reshape(rows + 2, width)
 
-    def read(self, rows: Ints, place: int = 0) -> Ints:
+    def columns(self, rows: Ints, places: Ints) -> Ints:
+        """See `Sheet.columns`; clipping a row that is too large gives the empty last one."""
+        return self._cells.take((rows + 1) * self.width + places, mode="clip")
+
+    def cells(self, rows: Ints, places: Ints) -> Ints:
+        """Some cells of each row, int64 [n, p]; places [p] or [n, p]."""
+        return self._cells.take(((rows + 1) * self.width)[:, None] + places, mode="clip")
+
+    def cell(self, rows: Ints, place: int) -> Ints:
         """One cell of each row, int64 [n]."""
-        return self.cells.take(self.index(rows, place), mode="clip") ^ self.empty
+        return self._cells.take((rows + 1) * self.width + place, mode="clip")
 
     def lines(self, rows: Ints) -> Ints:
-        """All cells of each row, int64 [n, width]."""
-        return self._lines.take(rows + 1, axis=0, mode="clip") ^ self.empty
+        """See `Sheet.lines`."""
+        return self._lines.take(rows + 1, axis=0, mode="clip")
 
-    def index(self, rows: Ints, place: int = 0) -> Ints:
-        """Positions in `cells`; clipping a row that is too large gives the empty last one."""
-        return (rows + 1) * self.width + place
+    def write(self, rows: Ints, places: Ints | int, values: Ints) -> "Write":
+        """The write that will set cells: one per row, or [n, p] where `places` is [p] or [n, p]."""
+        base = (rows + 1) * self.width
+        return Write(self.name, rows, self._cells, (base if values.ndim == 1 else base[:, None]) + places, values)
 
-    def write(self, rows: Ints, values: Ints, place: int = 0) -> "Write":
-        """The write that will set one cell of each row."""
-        return Write(self.cells, self.index(rows, place), values ^ self.empty)
-
-    def write_lines(self, rows: Ints, values: Ints) -> "Write":
-        """The write that will set all cells of each row."""
-        return Write(self._lines, rows + 1, values ^ self.empty)
+    def clear(self, rows: Ints) -> "Write":
+        """The write that will empty rows."""
+        return Write(self.name, rows, self._lines, rows + 1, np.int64(0))
 
 
+@dataclass(frozen=True, eq=False)
 class Write:
-    """New values for some cells, worked out but not yet visible to readers."""
+    """New values for some cells, worked out but not yet visible to readers.
 
-    def __init__(self, cells: Ints, index: Ints, values: Ints):
-        self._cells, self._index, self._values = cells, index, values
+    Args:
+        sheet: name of the sheet that the cells belong to.
+        rows: the rows that change, int64 [n].
+        cells: what is written to.
+        index: where.
+        values: what.
+    """
+
+    sheet: str
+    rows: Ints
+    cells: Ints
+    index: Ints
+    values: Ints | np.int64
 
     def publish(self) -> None:
         """Makes the values visible."""
-        self._cells[self._index] = self._values
+        self.cells[self.index] = self.values
+
+
+def rows_changed(writes: Iterable[Write]) -> dict[str, Ints]:
+    """The rows that writes change, by sheet: int64 [r], ascending."""
+    rows: dict[str, list[Ints]] = {}
+    for write in writes:
+        rows.setdefault(write.sheet, []).append(write.rows)
+    return {sheet: np.unique(np.concatenate(parts)) for sheet, parts in rows.items()}
 
 
 class Word:
@@ -108,14 +161,15 @@ class Header:
     watermark = Word(3)  # every event known before this moment has been applied
     boot = Word(4)
     retired = Word(5)  # 1: another generation has taken over
+    layout = Word(6)  # how often the layout file has changed
 
     def __init__(self, path: Path):
         self.words = mapped(path, _HEADER)
 
-    @property
-    def counters(self) -> Ints:
-        """One counter per table, of rows and pairs that it refused because it is full."""
-        return self.words[_COUNTERS:]
+    def counters(self, number: int) -> Ints:
+        """The counters of a table: rows or pairs refused, pairs evicted, highest row in use plus one; int64 [3]."""
+        start = _COUNTERS + COUNTED * number
+        return self.words[start : start + COUNTED]
 
     @property
     def sound(self) -> bool:
@@ -188,11 +242,6 @@ def _copy_range(old: int, new: int, start: int, size: int) -> None:
         start, size = start + len(data), size - len(data)
 
 
-def blocks(folder: Path) -> int:
-    """Bytes that a folder really takes up."""
-    return sum(path.stat().st_blocks * 512 for path in folder.iterdir())
-
-
-def as_floats(values: Ints) -> NDArray[np.float64]:
-    """Cells that hold the bits of numbers."""
-    return values.view(np.float64)
+def blocks(folder: Path, name: str = "*") -> int:
+    """Bytes that the files of a folder really take up."""
+    return sum(path.stat().st_blocks * 512 for path in folder.glob(name))

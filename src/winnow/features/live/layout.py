@@ -1,22 +1,23 @@
-"""Which tables a live folder holds: one file each, described in a layout file that readers follow."""
+"""Which tables live state needs, how large they may grow, and how much memory that takes.
 
-import json
+Forms of tables: `record` (the windowed aggregates of one subject, see `records`), `lists` (one `recent` aggregate),
+`column` (one column of a table), `pairs` (slots for pairs of keys: the rows of the records and lists by that pair),
+`distinct` (a `PairIndex` of key and value, whose times tell when a value was last seen; only the writer reads it).
+"""
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from winnow.core.declare import canonical
-from winnow.core.errors import Problem, Unavailable
-from winnow.data.schema import Kind, Table
-from winnow.data.schema import Path as KeyPath
+from winnow.data.schema import Kind, Table, time
 from winnow.features.aggregate import Aggregate
-from winnow.features.live.files import Header
+from winnow.features.live.columns import ColumnTable
+from winnow.features.live.lists import Lists
 from winnow.features.live.pairs import PairIndex
-from winnow.features.live.tables import ColumnTable, Lists, Ring, Totals
+from winnow.features.live.records import laid_out, series_of
+from winnow.features.state import KNOWN_AT
 
-_LAYOUT = "layout.json"
-_SCRATCH = "scratch-"
+INDEXES = ("pairs", "distinct")
 Entry = dict[str, Any]
 
 
@@ -26,44 +27,88 @@ class Caps:
 
     Args:
         rows: rows per domain (a table, or a category column) that `domains` does not name.
-        pairs: pairs per pair of keys.
+        pairs: pairs per pair of keys, and values per `distinct`, that `subjects` does not name.
         domains: domain → rows.
+        subjects: pair of keys (`user*video.author`) → pairs.
     """
 
     rows: int = 1 << 20
     pairs: int = 1 << 20
     domains: Mapping[str, int] = field(default_factory=dict)
+    subjects: Mapping[str, int] = field(default_factory=dict)
 
-    def entries(self, aggregates: Iterable[Aggregate], tables: Iterable[Table]) -> dict[str, Entry]:
-        """The tables that these aggregates and table columns need, by name."""
-        needed: dict[str, Entry] = {}
-        for aggregate in aggregates:
-            cap = self.pairs if len(aggregate.by) > 1 else self._cap(aggregate.by[0].domain)
-            if len(aggregate.by) > 1:
-                needed[pair_name(aggregate.by)] = {"form": "pairs", "cap": cap}
-            needed[aggregate.name] = _entry(aggregate) | {"cap": cap}
+    def entries(self, aggregates: Iterable[Aggregate], tables: Iterable[Table], *, sheet: int = 0) -> dict[str, Entry]:
+        """The tables that these aggregates and table columns need, by name.
+
+        Args:
+            aggregates: the aggregates.
+            tables: the tables whose columns to keep.
+            sheet: how many records each subject has already.
+        """
+        needed, subjects = dict[str, Entry](), dict[str, list[Aggregate]]()
+        for a in aggregates:
+            if len(a.by) > 1:
+                needed[pair_name(a.subject)] = {"form": "pairs", "cap": self.of(a)}
+            if a.kind == "recent":
+                needed[a.name] = self._lists(a)
+            else:
+                subjects.setdefault(a.subject, []).append(a)
+        for subject, kept in subjects.items():
+            name = f"record:{subject}" + f"#{sheet}" * (sheet > 0)
+            needed |= self._record(name, kept)
         for table in tables:
-            for column, kind in table.columns.items():
-                if kind.storage != "text":
-                    entry = {"form": "column", "storage": kind.storage, "cap": self._cap(table.name)}
-                    needed[column_name(table, column)] = entry
+            for column, kind in columns_of(table).items():
+                entry = {"form": "column", "storage": kind.storage, "width": ColumnTable.width(kind)}
+                needed[column_name(table, column)] = entry | {"cap": self._cap(table.name)}
         return needed
+
+    def fit(self, entries: Mapping[str, Entry], aggregates: Iterable[Aggregate], tables: Iterable[Table]) -> bool:
+        """Whether existing tables have the shape that they would get now, as far as they are still asked for."""
+        wanted = {a.name: a for a in aggregates}
+        needed = self.entries(wanted.values(), tables)
+        return all(self._same(entry, needed.get(name.partition("#")[0]), wanted) for name, entry in entries.items())
+
+    def _same(self, held: Entry, now: Entry | None, wanted: Mapping[str, Aggregate]) -> bool:
+        if held["form"] == "distinct":
+            return bool(held["cap"] == self.pairs)
+        if held["form"] != "record":
+            return now is None or now | {"file": held["file"]} == held
+        rings = [(wanted[name], cells[2:4]) for name, cells in held["cells"].items() if name in wanted]
+        fits = all((cells or [0, 1]) == [a.hop, a.buckets] for a, cells in rings)
+        return fits and (now is None or now["cap"] == held["cap"])
+
+    def of(self, a: Aggregate) -> int:
+        """How many keys an aggregate may have."""
+        if len(a.by) > 1:
+            return self.subjects.get(a.subject, self.pairs)
+        return self._cap(a.by[0].domain)
+
+    def _record(self, name: str, kept: list[Aggregate]) -> dict[str, Entry]:
+        width, cells = laid_out(name, kept)
+        places = {n: c.to_data() for n, c in cells.items()}
+        entry = {"form": "record", "subject": kept[0].subject, "width": width, "cells": places}
+        values = {distinct_name(name, a): {"form": "distinct", "cap": self.pairs, "subject": a.subject}
+                  for a in kept if a.kind == "distinct"}  # fmt: skip
+        return {name: entry | {"cap": self.of(kept[0])}} | values
+
+    def _lists(self, a: Aggregate) -> Entry:
+        number = a.value is not None and a.events.columns[a.value].storage == "number"
+        shape = {"k": a.k, "values": a.value is not None, "number": number}
+        width = Lists.width(a.k, values=a.value is not None)
+        return {"form": "lists", "subject": a.subject, "width": width, "cap": self.of(a)} | shape
 
     def _cap(self, domain: str) -> int:
         return self.domains.get(domain, self.rows)
 
 
-def _entry(aggregate: Aggregate) -> Entry:
-    if aggregate.kind == "recent":
-        return {"form": "lists", "k": aggregate.k, "values": aggregate.value is not None}
-    if not aggregate.hop:
-        return {"form": "totals"}
-    return {"form": "ring", "hop": aggregate.hop, "buckets": aggregate.buckets}
+def columns_of(table: Table) -> dict[str, Kind]:
+    """What is kept of a table: its columns, and when each row last changed."""
+    return dict(table.columns) | {KNOWN_AT: time}
 
 
-def pair_name(by: tuple[KeyPath, ...]) -> str:
+def pair_name(subject: str) -> str:
     """The name of the index of a pair of keys, shared by all aggregates by that pair."""
-    return "pairs:" + "*".join(map(str, by))
+    return f"pairs:{subject}"
 
 
 def column_name(table: Table, column: str) -> str:
@@ -71,104 +116,41 @@ def column_name(table: Table, column: str) -> str:
     return f"column:{table.name}.{column}"
 
 
-class Tables:
-    """The tables of one generation. Readers and the writer open the same memory.
+def distinct_name(record: str, a: Aggregate) -> str:
+    """The name of the table of the values that a series of a record has seen."""
+    return f"{series_of(a)}@{record}"
+
+
+def size(
+    aggregates: Iterable[Aggregate],
+    tables: Iterable[Table],
+    *,
+    rows: Mapping[str, int],
+    pairs: Mapping[str, int],
+    caps: Caps | None = None,
+) -> list[dict[str, Any]]:
+    """Predicts the memory of live tables.
 
     Args:
-        folder: the generation's folder.
-        entries: the tables; None for those of its layout file.
+        aggregates: what is kept.
+        tables: the tables whose columns are kept.
+        rows: domain → ids (`user`, `video.author`); 0 where missing.
+        pairs: pair of keys (`user*video`) → pairs that occur; for the values of a `distinct` the name of its key
+            stands for pairs of key and value. 0 where missing.
+        caps: the largest sizes; what is beyond them is not kept.
+
+    Returns:
+        `{"table", "rows", "bytes"}` per table, largest first.
     """
-
-    def __init__(self, folder: Path, entries: Mapping[str, Entry] | None = None):
-        self.folder = folder
-        self.header = Header(folder / "header")
-        self.entries: dict[str, Entry] = dict(entries or {})
-        self._open: dict[str, Any] = {}
-        if entries is None:
-            self._load()
-
-    def numbered(self, entries: Mapping[str, Entry]) -> dict[str, Entry]:
-        """New tables with the numbers of their files; what lay there unfinished is removed."""
-        first = 1 + max((self.number(n) for n in self.entries), default=-1)
-        new = {name: entry | {"file": f"{first + i:04}"} for i, (name, entry) in enumerate(entries.items())}
-        for entry in new.values():
-            _remove(self.folder, entry["file"])
-        return new
-
-    def add(self, entries: Mapping[str, Entry]) -> None:
-        """Makes numbered tables known to readers."""
-        self.entries |= entries
-        beside = self.folder / f"{_LAYOUT}.new"
-        beside.write_text(canonical(self.entries))
-        beside.replace(self.folder / _LAYOUT)
-
-    def beside(self, fresh: Mapping[str, Entry], columns: Mapping[str, Entry]) -> "Tables":
-        """New tables to be filled from the log, with table columns of their own as they stood then."""
-        pairs = {name: entry for name, entry in self.entries.items() if entry["form"] == "pairs"}
-        scratch = {n: e | {"file": f"{_SCRATCH}{i:04}"} for i, (n, e) in enumerate(columns.items())}
-        _remove(self.folder, _SCRATCH)
-        return Tables(self.folder, pairs | scratch | self.numbered(fresh))
-
-    def drop_scratch(self) -> None:
-        """Removes the table columns that only the filling needed."""
-        _remove(self.folder, _SCRATCH)
-
-    def number(self, name: str) -> int:
-        """The place of a table's counter of refused rows in the header."""
-        return int(self.entries[name]["file"])
-
-    def window(self, aggregate: Aggregate) -> Ring | Totals:
-        """The table of a `sum` aggregate."""
-        return self._table(aggregate.name)  # type: ignore[no-any-return]
-
-    def lists(self, aggregate: Aggregate) -> Lists:
-        """The table of a `recent` aggregate."""
-        return self._table(aggregate.name)  # type: ignore[no-any-return]
-
-    def pairs(self, by: tuple[KeyPath, ...]) -> PairIndex:
-        """The index of a pair of keys."""
-        return self._table(pair_name(by))  # type: ignore[no-any-return]
-
-    def column(self, table: Table, column: str) -> ColumnTable:
-        """A column of a table."""
-        return self._table(column_name(table, column))  # type: ignore[no-any-return]
-
-    def _table(self, name: str) -> Any:
-        table = self._open.get(name)
-        if table is None:
-            table = self._open[name] = self._opened(name)
-        return table
-
-    def _opened(self, name: str) -> Any:
-        if name not in self.entries:
-            self._load()  # the writer may have added it since
-        if name not in self.entries:
-            why, fix = "the live tables do not keep it yet", "let the ingester build it"
-            raise Unavailable(Problem("feature-not-live", f"no live table `{name}`", why=why, fix=fix))
-        entry = self.entries[name]
-        path, cap = self.folder / f"{entry['file']}.{entry['form']}", entry["cap"]
-        match entry["form"]:
-            case "pairs":
-                return PairIndex(path, cap)
-            case "totals":
-                return Totals(path, cap)
-            case "ring":
-                return Ring(path, cap, hop=entry["hop"], buckets=entry["buckets"])
-            case "lists":
-                return Lists(path, cap, k=entry["k"], values=entry["values"])
-            case _:
-                return ColumnTable(path, cap, Kind(entry["storage"]))
-
-    def reload(self) -> None:
-        """Sees the tables that the writer has added since."""
-        self._load()
-
-    def _load(self) -> None:
-        path = self.folder / _LAYOUT
-        if path.exists():
-            self.entries = json.loads(path.read_text())
-
-
-def _remove(folder: Path, prefix: str) -> None:
-    for path in folder.glob(f"{prefix}*"):
-        path.unlink()
+    kept, caps, found = list(aggregates), caps or Caps(), list[dict[str, Any]]()
+    counts = {a.subject: pairs.get(a.subject, 0) if len(a.by) > 1 else rows.get(a.by[0].domain, 0) for a in kept}
+    columns = {column_name(t, c): rows.get(t.name, 0) for t in tables for c in columns_of(t)}
+    for name, entry in caps.entries(kept, tables).items():
+        subject = entry.get("subject", name.removeprefix(pair_name("")))
+        count = columns[name] if name in columns else counts[subject]
+        if entry["form"] == "distinct":
+            count = pairs.get(subject, count)
+        count = min(count, entry["cap"])
+        taken = PairIndex.bytes(entry["cap"], count) if entry["form"] in INDEXES else 8 * count * entry["width"]
+        found.append({"table": name, "rows": count, "bytes": taken})
+    return sorted(found, key=lambda line: -int(line["bytes"]))

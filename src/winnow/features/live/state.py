@@ -1,7 +1,7 @@
 """Reading live tables: what is known as of now, without locks, and never half an update."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -15,7 +15,7 @@ from winnow.encoders.encodings import Encodings, vectors_in
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import Floats, Ints
 from winnow.features.live.files import blocks, fence
-from winnow.features.live.layout import Tables
+from winnow.features.live.tables import Tables
 
 T = TypeVar("T")
 POINTER = "current"
@@ -42,13 +42,16 @@ class LiveState:
         return values if len(at) <= len(rows) else np.broadcast_to(values, (len(at), *values.shape[1:]))
 
     def windows(self, aggregates: Sequence[Aggregate], keys: tuple[Ints, ...], at: Ints) -> list[Ints]:
-        return [self._window(a, keys, at) for a in aggregates]
-
-    def _window(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> Ints:
-        rows = self._rows(aggregate, keys)
-        moment = max(int(at[0]), self.as_of) if len(at) == 1 else np.maximum(at, self.as_of)
-        values = self._tables.window(aggregate).read(rows, moment)
-        return values if len(at) <= len(values) else np.broadcast_to(values, at.shape)
+        if not aggregates:
+            return []
+        rows, moments = self._rows(aggregates[0], keys), np.maximum(at, self.as_of)
+        if len(rows) < len(at):
+            rows = np.broadcast_to(rows, at.shape)
+        found: list[Any] = [None] * len(aggregates)
+        for table, places, reading in self._tables.readings(aggregates):
+            for place, values in zip(places, reading.read(self._tables.sheet(table), rows, moments), strict=True):
+                found[place] = values
+        return found
 
     def recent(self, aggregate: Aggregate, keys: tuple[Ints, ...], at: Ints) -> tuple[Ints, Ints]:
         values, times = self._tables.lists(aggregate).read(self._rows(aggregate, keys))
@@ -66,7 +69,7 @@ class LiveState:
             return keys[0]
         name = (aggregate.subject, *map(id, keys))
         if name not in self._slots:
-            self._slots[name] = (keys, self._tables.pairs(aggregate.by).find(*keys))
+            self._slots[name] = (keys, self._tables.pairs(aggregate.subject).find(*np.broadcast_arrays(*keys)))
         return self._slots[name][1]
 
 
@@ -94,10 +97,13 @@ class LiveReader:
         return self._current().header.applied
 
     def stats(self) -> dict[str, Any]:
-        """Position, memory (bytes really used), and per table its cap and how many keys it has refused."""
-        tables = self._current()
-        tables.reload()
-        return stats(tables)
+        """Position, memory (bytes really used), and per table `cap`, `used`, `refused`, `evicted` and `bytes`."""
+        return stats(self._current())
+
+    def missing(self, aggregates: Iterable[Aggregate]) -> list[str]:
+        """The names of those aggregates that are not kept yet."""
+        kept = self._current().aggregates
+        return [a.name for a in aggregates if a.name not in kept]
 
     def consistently(self, compute: Callable[[LiveState], T]) -> T:
         """What `compute` makes of one state: it is called again when a change was published meanwhile.
@@ -136,7 +142,7 @@ class LiveReader:
     def _current(self) -> Tables:
         if self._tables is None or self._tables.header.retired:
             self._tables = opened(self._folder)
-        return self._tables
+        return self._tables.follow()
 
 
 def opened(folder: Path) -> Tables:
@@ -154,11 +160,16 @@ def opened(folder: Path) -> Tables:
 
 def stats(tables: Tables) -> dict[str, Any]:
     """See `LiveReader.stats`."""
-    header = tables.header
-    refused = {n: int(header.counters[tables.number(n)]) for n in tables.entries}
     return {
-        "applied_seq": header.applied,
-        "watermark": header.watermark,
+        "applied_seq": tables.header.applied,
+        "watermark": tables.header.watermark,
         "bytes": blocks(tables.folder),
-        "tables": {n: {"cap": e["cap"], "refused": refused[n]} for n, e in tables.entries.items()},
+        "aggregates": list(tables.aggregates),
+        "tables": {name: _stats(tables, name) for name in tables.entries},
     }
+
+
+def _stats(tables: Tables, name: str) -> dict[str, int]:
+    refused, evicted, _ = tables.counters(name).tolist()
+    cap, used = tables.entries[name]["cap"], tables.used(name)
+    return {"cap": cap, "used": used, "refused": refused, "evicted": evicted, "bytes": tables.bytes(name)}

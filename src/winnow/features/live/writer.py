@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,17 @@ from winnow.core.errors import Conflict, Problem, Unavailable
 from winnow.data.chunk import Chunk
 from winnow.data.schema import Table
 from winnow.features.aggregate import Aggregate
+from winnow.features.batch import Ints
+from winnow.features.live.building import Building, Replay, ahead, batches
 from winnow.features.live.feed import Feed, Prepared
-from winnow.features.live.files import CLOSED, FORMAT, Header, boot_id, copy, sync
-from winnow.features.live.layout import Caps, Entry, Tables
+from winnow.features.live.files import CLOSED, FORMAT, Header, Write, boot_id, copy, rows_changed, sync
+from winnow.features.live.layout import Caps, column_name
+from winnow.features.live.room import Room
 from winnow.features.live.state import POINTER, opened, stats
+from winnow.features.live.tables import Tables
+from winnow.features.state import KNOWN_AT
 
-Replay = Callable[[int], Iterable[Chunk]]
+REBUILT_AT_ONCE = 400_000  # rows, when no reader waits
 _CHECKPOINT = "checkpoint-"
 
 
@@ -34,6 +39,12 @@ class LiveWriter:
         replay: the log's chunks after a seq, to its end: `lambda after: ...`.
         caps: the largest sizes.
         batch: rows applied at a time when catching up.
+        threads: how many work on large batches.
+        wait: whether to build aggregates that are new since the last start before anything else; else it is done
+            bit by bit while catching up.
+
+    Attributes:
+        listeners: told of every change once it is visible: table → the rows that changed.
 
     Raises:
         Conflict: `live-locked`, when another process writes there.
@@ -48,15 +59,19 @@ class LiveWriter:
         replay: Replay,
         caps: Caps | None = None,
         batch: int = 10_000,
+        threads: int = 1,
+        wait: bool = True,
     ):
-        self._folder, self._replay, self._batch = Path(folder), replay, batch
+        self._folder, self._replay, self._batch, self._threads = Path(folder), replay, batch, threads
         self._aggregates, self._schema = list(dict.fromkeys(aggregates)), list(tables)
         self._caps = caps or Caps()
+        self._building: Building | None = None
+        self.listeners: list[Callable[[Mapping[str, Ints]], None]] = []
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self._folder / "lock")
         self._tables = self._resumed() or self._rebuilt()
         self._feed = self._feed_into(self._tables)
-        self.ensure(())
+        self.ensure((), wait=wait)
 
     @property
     def applied_seq(self) -> int:
@@ -88,6 +103,7 @@ class LiveWriter:
                 self._publish(prepared)
                 header.watermark = max(header.watermark, prepared.watermark)
                 header.applied = until
+            self._tell(prepared.writes)
         return header.applied
 
     def advance(self, watermark: int) -> None:
@@ -98,23 +114,55 @@ class LiveWriter:
                 header.watermark = watermark
 
     def catch_up(self) -> int:
-        """Applies what the log holds by now.
+        """Applies what the log holds by now, and goes on building new aggregates for a while.
 
         Returns:
             The last seq applied.
         """
-        for chunks in _batches(self._replay(self.applied_seq), self._batch):
+        for chunks in batches(self._replay(self.applied_seq), self._batch):
             self.apply(chunks)
+        self.build()
         return self.applied_seq
 
-    def ensure(self, aggregates: Iterable[Aggregate]) -> None:
-        """Adds aggregates: built from the log up to here beside the tables in use, then made known to readers."""
+    def ensure(self, aggregates: Iterable[Aggregate], *, wait: bool = True) -> None:
+        """Adds aggregates: built from the log beside the tables in use, then made known to readers.
+
+        Args:
+            aggregates: those to keep from now on, besides those that are kept.
+            wait: whether to build them now; else every `catch_up` goes on with it, so that new events need not wait.
+        """
         self._aggregates = list(dict.fromkeys([*self._aggregates, *aggregates]))
-        entries = self._caps.entries(self._aggregates, self._schema)
+        self._begin()
+        while wait and self.building:
+            self.build()
+
+    @property
+    def building(self) -> bool:
+        """Whether new aggregates are on their way."""
+        return self._building is not None
+
+    def build(self) -> None:
+        """Builds new aggregates from the next rows of the log; once they have caught up, readers get to know them."""
+        if self._building is not None and self._building.step(self.applied_seq):
+            self._tables.adopt(self._building.tables, self._building.names)
+            self._building = None
+            self._feed = self._feed_into(self._tables)
+            self._begin()
+
+    def _begin(self) -> None:
+        """Starts to build what is not kept yet, unless something is being built."""
+        if self._building is not None:
+            return
+        kept = self._tables.aggregates
+        new = [a for a in self._aggregates if a.name not in kept]
+        entries = self._caps.entries(new, self._schema, sheet=self._tables.sheets)
         fresh = {name: entry for name, entry in entries.items() if name not in self._tables.entries}
         if fresh:
-            self._build(fresh)
-        self._feed = self._feed_into(self._tables)
+            columns = self._caps.entries((), self._schema)
+            beside = self._tables.beside(fresh, columns)
+            room = Room(lambda: [beside], _publish_plainly, only=fresh)
+            feed = Feed(beside, new, self._schema, room=room, threads=self._threads)
+            self._building = Building(beside, list(fresh), feed, replay=self._replay, rows=self._batch)
 
     def checkpoint(self) -> Path:
         """Copies the tables as they stand; a later rebuild starts there instead of at the start of the log."""
@@ -136,15 +184,36 @@ class LiveWriter:
         sync(self._tables.folder)
         os.close(self._lock)
 
-    def _feed_into(self, tables: Tables, names: Iterable[str] | None = None) -> Feed:
-        kept = [a for a in self._aggregates if names is None or a.name in names]
-        return Feed(tables, kept, self._schema)
+    def _feed_into(self, tables: Tables) -> Feed:
+        kept = tables.aggregates
+        schema = [t for t in self._schema if column_name(t, KNOWN_AT) in tables.entries]
+        room = Room(self._all_tables, self._publish_evicted)
+        return Feed(tables, [a for a in self._aggregates if a.name in kept], schema, room=room, threads=self._threads)
+
+    def _all_tables(self) -> list[Tables]:
+        return [self._tables, *([self._building.tables] if self._building else [])]
 
     def _publish(self, prepared: Prepared) -> None:
         for write in prepared.writes:
             write.publish()
         for name, count in prepared.refused.items():
-            self._tables.header.counters[self._tables.number(name)] += count
+            self._tables.counters(name)[0] += count
+        for name, highest in prepared.rows.items():
+            counters = self._tables.counters(name)
+            counters[2] = max(counters[2], highest)
+
+    def _publish_evicted(self, writes: list[Write], table: str, count: int) -> None:
+        with self._tables.header.publishing():
+            for write in writes:
+                write.publish()
+            self._tables.counters(table)[1] += count
+        self._tell(writes)
+
+    def _tell(self, writes: Iterable[Write]) -> None:
+        if self.listeners:
+            rows = rows_changed(writes)
+            for listener in self.listeners:
+                listener(rows)
 
     def _resumed(self) -> Tables | None:
         """The tables as they were left, if they are whole and of the shape asked for."""
@@ -152,14 +221,17 @@ class LiveWriter:
             tables = opened(self._folder)
         except Unavailable:
             return None
-        if not tables.header.sound or not self._fits(tables.entries):
+        if not tables.header.sound or not self._caps.fit(tables.entries, self._aggregates, self._schema):
             return None
-        tables.header.boot = boot_id()
-        return tables
+        return self._taken_over(tables)
 
-    def _fits(self, entries: dict[str, Entry]) -> bool:
-        wanted = self._caps.entries(self._aggregates, self._schema)
-        return all(wanted[n] | {"file": e["file"]} == e for n, e in entries.items() if n in wanted)
+    def _taken_over(self, tables: Tables) -> Tables:
+        """Tables that somebody else has left, to go on with."""
+        tables.header.boot = boot_id()
+        tables.forget(tables.aggregates.keys() - {a.name for a in self._aggregates})
+        for index in tables.indexes().values():
+            index.mend()
+        return tables
 
     def _rebuilt(self) -> Tables:
         """A new generation, caught up with the log before readers see it."""
@@ -169,7 +241,8 @@ class LiveWriter:
         self._tables = self._from_checkpoint(folder) or self._blank(folder)
         self._feed = self._feed_into(self._tables)
         self.ensure(())
-        self.catch_up()
+        for chunks in ahead(batches(self._replay(self.applied_seq), max(self._batch, REBUILT_AT_ONCE))):
+            self.apply(chunks)
         pointer = self._folder / f"{POINTER}.new"
         pointer.write_text(folder.name)
         pointer.replace(self._folder / POINTER)
@@ -184,11 +257,10 @@ class LiveWriter:
     def _from_checkpoint(self, folder: Path) -> Tables | None:
         for path in reversed(self._checkpoints()):
             tables = Tables(path)
-            if tables.header.format == FORMAT and self._fits(tables.entries):
+            fits = self._caps.fit(tables.entries, self._aggregates, self._schema)
+            if tables.header.format == FORMAT and fits:
                 copy(path, folder)
-                tables = Tables(folder)
-                tables.header.boot = boot_id()
-                return tables
+                return self._taken_over(Tables(folder))
         return None
 
     def _blank(self, folder: Path) -> Tables:
@@ -198,35 +270,10 @@ class LiveWriter:
         tables.add(tables.numbered(self._caps.entries(self._aggregates, self._schema)))
         return tables
 
-    def _build(self, fresh: dict[str, Entry]) -> None:
-        """Fills new tables from the log up to the last row applied, then makes them known."""
-        beside = self._tables.beside(fresh, self._caps.entries((), self._schema))
-        feed, until = self._feed_into(beside, fresh), self.applied_seq
-        for chunks in _batches(self._replay(0), self._batch) if until else ():
-            if chunks[0].first_seq > until:
-                break
-            for write in feed.prepare(chunks, after=0, until=until).writes:
-                write.publish()
-        self._tables.add({name: beside.entries[name] for name in fresh})
-        beside.drop_scratch()
 
-
-def _batches(chunks: Iterable[Chunk], size: int) -> Iterator[list[Chunk]]:
-    """Chunks in batches of about `size` rows that split neither an append nor rows with one `known_at`."""
-    batch: list[Chunk] = []
-    rows = 0
-    for chunk in chunks:
-        if rows >= size and _apart(batch[-1], chunk):
-            yield batch
-            batch, rows = [], 0
-        batch.append(chunk)
-        rows += len(chunk)
-    if batch:
-        yield batch
-
-
-def _apart(before: Chunk, after: Chunk) -> bool:
-    return before.until != after.until and before.ints("known_at")[-1] != after.ints("known_at")[0]
+def _publish_plainly(writes: list[Write], _: str, __: int) -> None:
+    for write in writes:
+        write.publish()
 
 
 def _locked(path: Path) -> int:

@@ -50,8 +50,9 @@ def measured(
     project.history.sync(project.log)
     rows = project.history.events(system.labels.of.name).collect()
     rows = rows.sample(min(sample, len(rows)), seed=seed).sort("seq")
-    state, moments = HistoryState(HistorySource(project.history)), moments_of(system, rows)
-    roles, found = Plan.of(system.features, system.labels).roles, dict[str, Facts]()
+    roles = Plan.of(system.features, system.labels).roles
+    state = HistoryState(HistorySource(project.history), Plan(tuple(features), roles).aggregates)
+    moments, found = moments_of(system, rows), dict[str, Facts]()
     for done, feature in enumerate(features):
         if progress is not None:
             progress("features of sampled impressions", done, len(features))

@@ -10,8 +10,9 @@ import polars as pl
 from winnow.core.system import System
 from winnow.data.schema import Path, Table
 from winnow.features.aggregate import Aggregate
-from winnow.features.keys import exploded, passing
+from winnow.features.keys import exploded, field, passing
 from winnow.features.live import layout
+from winnow.features.live.pairs import PairIndex
 from winnow.features.state import SET_WIDTH
 from winnow.features.story import keys_of
 from winnow.serving.aggregates import needed
@@ -20,6 +21,7 @@ from winnow.training.dataset import HistorySource
 if TYPE_CHECKING:
     from winnow.project import Project
 
+_PAGE = 4096  # bytes of memory that are taken at a time
 SCHEMA = {"table": pl.String, "keys": pl.Int64, "bytes": pl.Int64}
 
 
@@ -62,13 +64,28 @@ def sizes(project: "Project", system: str, *, users: int, items: int, events: in
     project.history.sync(project.log)
     aggregates, tables = needed([found]), _tables(found)
     counted = _Counted(project, found, aggregates)
+    caps = project.settings.features
     rows = counted.rows(tables, users=users, items=items, events=events)
-    pairs = counted.pairs(rows, events)
-    told = layout.size(aggregates, tables, rows=rows, pairs=pairs)
-    keys = {a.name: pairs[a.subject] if len(a.by) > 1 else rows[a.by[0].domain] for a in aggregates}
-    records = [(name, keys.get(name), size) for name, size in told.items()]
-    frame = pl.DataFrame(records, schema=SCHEMA, orient="row").sort("bytes", descending=True)
-    return Sizes(frame, rows, pairs, counted.any)
+    pairs = {subject: min(n, caps.pairs) for subject, n in counted.pairs(rows, events).items()}
+    rows = {domain: min(n, caps.rows) for domain, n in rows.items()}
+    forms = {name: entry["form"] for name, entry in layout.Caps().entries(aggregates, tables).items()}
+    told = [
+        (t["table"], t["rows"], _index(t["rows"], caps.pairs) if forms[t["table"]] in layout.INDEXES else t["bytes"])
+        for t in layout.size(aggregates, tables, rows=rows, pairs=pairs)
+    ]
+    frame = pl.DataFrame(told, schema=SCHEMA, orient="row")
+    return Sizes(frame.sort("bytes", descending=True), rows, pairs, counted.any)
+
+
+def _index(pairs: int, cap: int) -> int:
+    """Bytes that an index of pairs takes: it is a hash table as large as its cap, and each pair touches some page.
+
+    The second hash table of the file is used once the first is full and old pairs have made room.
+    """
+    head, table = 8 + 2 * pairs, (PairIndex.cells(cap) - 8 - 2 * cap) // 2
+    pages = table * 8 / _PAGE
+    touched = pages * -np.expm1(-pairs / pages) * (2 if pairs >= cap else 1)
+    return 8 * head + int(touched) * _PAGE
 
 
 def _tables(system: System) -> list[Table]:
@@ -105,21 +122,29 @@ class _Counted:
         return size / of if size and of else float(SET_WIDTH if owner else 1)
 
     def pairs(self, rows: dict[str, int], events: int) -> dict[str, int]:
-        """Pair of keys → pairs: as many per event as there are by now, never more than both sides allow."""
+        """Pair of keys → pairs: as many per event as there are by now, never more than both sides allow.
+
+        The name of a single key stands for its pairs with the values that a distinct count tells apart.
+        """
         found = {}
-        for subject in dict.fromkeys(a.subject for a in self._aggregates if len(a.by) > 1):
-            group = [a for a in self._aggregates if a.subject == subject]
-            share = self._met(group) / self._events if self._events else float(SET_WIDTH * _sets(group[0].by) or 1)
-            most = int(np.prod([float(rows[p.domain]) for p in group[0].by]))
+        wanted = [a for a in self._aggregates if len(a.by) > 1 or a.kind == "distinct"]
+        for subject in dict.fromkeys(a.subject for a in wanted):
+            group = [a for a in wanted if a.subject == subject]
+            share = self._met(group) / self._events if self._events else float(SET_WIDTH if _sets(group[0].by) else 1)
+            most = int(np.prod([float(rows[p.domain]) for p in group[0].by])) if len(group[0].by) > 1 else events
             found[subject] = min(int(np.ceil(share * events)), most)
         return found
 
     def _met(self, group: list[Aggregate]) -> int:
-        """How many different pairs the history holds."""
+        """How many different pairs the history holds; of distinct counts by one key, pairs of key and value."""
         parts = [np.empty(0, np.int64)]
-        for a in {(a.events.name, str(a.conditions)): a for a in group}.values():
-            event, (first, second) = exploded(keys_of(a.events, a.by, self._source))
-            kept = passing(a.events, self._source.events(a.events.name), a.conditions)[event]
+        for a in {(a.events.name, a.value if len(a.by) == 1 else "", str(a.conditions)): a for a in group}.values():
+            columns = self._source.events(a.events.name)
+            keys = keys_of(a.events, a.by, self._source)
+            event, (first, second) = exploded(
+                keys if len(keys) > 1 else [*keys, field(a.events, columns, str(a.value))]
+            )
+            kept = passing(a.events, columns, a.conditions)[event]
             parts.append(np.unique((first[kept] << 32) | second[kept]))
         return len(np.unique(np.concatenate(parts)))
 

@@ -126,7 +126,8 @@ def story(
     source = HistorySource(project.history)
     end = end if end is not None else _now(project, found)
     asked = Asked(rows, found.plan.roles, start, end)
-    made = told(found.feature, name, asked, state=HistoryState(source), source=source)
+    state = HistoryState(source, alone(found.feature, name).aggregates())
+    made = told(found.feature, name, asked, state=state, source=source)
     whose = " × ".join(f"{role} {ids[role]}" for role in found.roles) or "any request"
     levels = {level: _called(project, found.feature, level) for level in made.levels}
     return Told(made, whose, sentence(found.feature, name), levels, _events(project, found, made, listed))
