@@ -69,7 +69,7 @@ def main(worlds: str = "60k,1m", folder: str = "") -> None:
 def world(name: str, place: Path) -> Iterator[dict[str, Any]]:
     """Every case of one world with every engine."""
     items, queries = drawn(*WORLDS[name], place / f"{name}.npz")
-    engines = dict(ours(name, items, place)) | dict(plain(name, items, place))
+    engines = dict(ours(name, items, place)) | dict(plain(name, place))
     cases = list(filters(items, queries))
     pinned = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(pinned)[:1])
@@ -146,7 +146,7 @@ def asked(find: Find, case: Case) -> dict[str, Any]:
 def ours(name: str, items: NDArray[np.float32], place: Path) -> Iterator[tuple[str, Find]]:
     """The kind that is chosen for the size, and the kinds beside it."""
     chosen = kinds.suited(*items.shape)
-    for kind in dict.fromkeys([chosen, "IVF", "PQ"]):
+    for kind in dict.fromkeys([chosen, "HNSW", "IVF", "PQ"]):
         folder = place / f"{name}-{kind}"
         if not folder.exists():
             start = time.perf_counter()
@@ -156,38 +156,34 @@ def ours(name: str, items: NDArray[np.float32], place: Path) -> Iterator[tuple[s
         yield f"winnow {kind}", lambda q, mask, live=live: live.search(q, K, mask, encoder="v1").rows
 
 
-def plain(name: str, items: NDArray[np.float32], place: Path) -> Iterator[tuple[str, Find]]:
-    """The same structures as faiss searches them with a filter, and with nprobe or efSearch scaled by its share."""
-    path = place / f"{name}-IVF" / "index.faiss"
-    breadth = json.loads((path.parent / "index.json").read_text())["breadth"]
-    index = _lib.read_index(str(path))
+def plain(name: str, place: Path) -> Iterator[tuple[str, Find]]:
+    """The same structures as faiss searches them with a filter, and with nprobe scaled by its share."""
+    breadth = json.loads((place / f"{name}-IVF" / "index.json").read_text())["breadth"]
+    lists, graph = (_lib.read_index(str(place / f"{name}-{kind}" / "index.faiss")) for kind in ("IVF", "HNSW"))
 
-    def ivf(scaled: bool) -> Find:
-        def find(query: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-            share = 1 if mask is None or not scaled else max(mask.mean(), 1e-9)
-            nprobe = int(min(index.nlist, breadth / share))
-            found: NDArray[np.int64] = index.search(
-                query, K, params=_selected(_lib.SearchParametersIVF(nprobe=nprobe), mask)
-            )[1]
-            return found
+    def ivf(query: NDArray[np.float32], mask: NDArray[np.bool_] | None, nprobe: float) -> NDArray[np.int64]:
+        return selected(lists, query, mask, _lib.SearchParametersIVF(nprobe=int(min(lists.nlist, nprobe))))
 
-        return find
+    def scaled(query: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+        return ivf(query, mask, breadth / (1 if mask is None else max(mask.mean(), 1e-9)))
 
-    yield "faiss IVF", ivf(scaled=False)
-    yield "faiss IVF, nprobe / share", ivf(scaled=True)
-    graph = place / f"{name}-HNSW" / "index.faiss"
-    if graph.exists():
-        links = _lib.read_index(str(graph))
-        yield (
-            "faiss HNSW",
-            lambda q, mask: links.search(q, K, params=_selected(_lib.SearchParametersHNSW(efSearch=128), mask))[1],
-        )
+    def hnsw(query: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+        return selected(graph, query, mask, _lib.SearchParametersHNSW(efSearch=128))
+
+    yield "faiss IVF", lambda query, mask: ivf(query, mask, breadth)
+    yield "faiss IVF, nprobe / share", scaled
+    yield "faiss HNSW", hnsw
 
 
-def _selected(parameters: Any, mask: NDArray[np.bool_] | None) -> Any:
+def selected(
+    index: Any, query: NDArray[np.float32], mask: NDArray[np.bool_] | None, parameters: Any
+) -> NDArray[np.int64]:
+    """The library's answer with its own filter."""
     if mask is not None:
-        parameters.sel = _lib.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-    return parameters
+        bits = np.packbits(mask, bitorder="little")  # read until the search is over
+        parameters.sel = _lib.IDSelectorBitmap(bits)
+    found: NDArray[np.int64] = index.search(query, K, params=parameters)[1]
+    return found
 
 
 def others(name: str, items: NDArray[np.float32], cases: list[Case]) -> Iterator[dict[str, Any]]:

@@ -98,7 +98,8 @@ def feature_classes():
     return [
         name
         for name, kind in Feature.known().items()
-        if not kind.__subclasses__() and kind.__module__.startswith("winnow.")
+        if kind.__module__.startswith("winnow.")
+        and not any(derived.__module__.startswith("winnow.") for derived in kind.__subclasses__())
     ]
 
 

@@ -97,14 +97,14 @@ def test_later_events_change_no_training_row(project):
     """The dataset as of a moment is the same after more events have come in."""
     system, as_of = project.system(SYSTEM), now_us()
     project.history.sync(project.log)
-    before = dataset.build(system, project.history, as_of=as_of)
+    before = dataset.build(project, system, as_of=as_of)
     rows = [
         {"event_id": f"late-{n}", "type": kind, "at": as_of, "user": "u1", "video": f"v{n}"}
         for n, kind in enumerate(["click", "like", "watch", "hide"] * 25)
     ]
     project.intake.events(rows)
     project.history.sync(project.log)
-    after = dataset.build(system, project.history, as_of=as_of, split=before.split)
+    after = dataset.build(project, system, as_of=as_of, split=before.split)
     for part in ("train", "valid", "test"):
         one, two = getattr(before, part), getattr(after, part)
         assert np.array_equal(one.features.numeric, two.features.numeric)
@@ -116,10 +116,10 @@ def test_no_label_reaches_its_own_features(project, monkeypatch):
     system = project.system(SYSTEM)
     project.history.sync(project.log)
     as_of = now_us()
-    honest = dataset.build(system, project.history, as_of=as_of)
-    real = HistoryState.window
-    monkeypatch.setattr(HistoryState, "window", lambda self, a, keys, at: real(self, a, keys, at + 3_600_000_000))
-    leaking = dataset.build(system, project.history, as_of=as_of, split=honest.split)
+    honest = dataset.build(project, system, as_of=as_of)
+    real = HistoryState.windows
+    monkeypatch.setattr(HistoryState, "windows", lambda self, a, keys, at: real(self, a, keys, at + 3_600_000_000))
+    leaking = dataset.build(project, system, as_of=as_of, split=honest.split)
     name = "user_x_video_watch_count_ever"
 
     def related(data):

@@ -6,11 +6,9 @@ from winnow.continual.skew import replay
 from winnow.core.system import System
 from winnow.core.time import now_us
 from winnow.features.batch import Floats
-from winnow.features.history import HistoryState
 from winnow.features.plan import Plan
 from winnow.monitoring.checks import Calibration, Drift, Finding, Skew
 from winnow.training import dataset
-from winnow.training.dataset import HistorySource
 from winnow.training.served import as_served
 from winnow.training.stores import Stores
 
@@ -27,7 +25,7 @@ def check(stores: Stores, system: System) -> list[Finding]:
     rows = dataset.labelled(system, stores.history, now_us()).tail(2 * SAMPLE)
     served = as_served(system, stores.history, rows)
     plan = Plan.of(system.features, system.labels)
-    both = replay(system, HistoryState(HistorySource(stores.history), plan.aggregates), rows, served)
+    both = replay(system, dataset.state_of(stores, plan.features), rows, served)
     of_served, logged = both.rows, both.served
     final = (of_served["state"] == "final").to_numpy()
     labels = {h: of_served[h].to_numpy()[final] for h in system.labels.heads}

@@ -93,9 +93,7 @@ def declared(release: Release) -> System:
 
 def _held_out(stores: Stores, system: System, candidate: Release) -> Dataset:
     stores.history.sync(stores.log)
-    return dataset.build(
-        system, stores.history, as_of=candidate.manifest.created_at, split=training.split_of(candidate)
-    )
+    return dataset.build(stores, system, as_of=candidate.manifest.created_at, split=training.split_of(candidate))
 
 
 def _same_plan(one: Release, other: Release) -> bool:

@@ -12,12 +12,11 @@ from winnow.core.system import System
 from winnow.core.time import iso
 from winnow.data.history import History
 from winnow.features.batch import Floats
-from winnow.features.history import HistoryState
 from winnow.features.plan import Plan
 from winnow.features.state import State
 from winnow.monitoring.checks import differing
 from winnow.serving.effects import served_events
-from winnow.training.dataset import HistorySource, moments_of
+from winnow.training.dataset import moments_of, state_of
 from winnow.training.served import AsServed, as_served
 from winnow.training.stores import Stores
 
@@ -84,7 +83,7 @@ def skew(
     """
     stores.history.sync(stores.log)
     chosen = _sampled(system, stores.history, sample=sample, since=since, seed=seed)
-    state = HistoryState(HistorySource(stores.history), Plan.of(system.features, system.labels).aggregates)
+    state = state_of(stores, system.features)
     parts = [_told(stores, part, system, state) for part in chosen.partition_by("release", maintain_order=True)]
     found = [record for part in parts for record in part]
     return _joined(pl.DataFrame(found, schema=SCHEMA))

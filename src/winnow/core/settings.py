@@ -39,6 +39,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         body_limit_bytes: larger request bodies are refused.
         refresh_s: how often a worker looks for a new release, new items, new weights and popularity.
         shutdown_s: how long requests in flight may take to finish when the service stops.
+        state: where workers read features: `local` in the tables that the ingester keeps, `redis` in their copy.
     """
 
     host: str = "127.0.0.1"
@@ -49,6 +50,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     body_limit_bytes: Whole = 5_000_000
     refresh_s: Positive = 2.0
     shutdown_s: Positive = 20.0
+    state: Literal["local", "redis"] = "local"
 
 
 class Ingest(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,11 +76,13 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
         rows: rows of one table, or values of one category, that live state is kept for; further ones are refused.
         pairs: pairs of one pair of keys that live state is kept for; the oldest make room for new ones.
         history_memory_mb: memory for events while training computes features; what does not fit is spilled to disk.
+        redis: where the Redis listens that the ingester copies live state to; empty for none.
     """
 
     rows: Whole = 1 << 20
     pairs: Whole = 1 << 20
     history_memory_mb: Whole = 4096
+    redis: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,12 +113,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             InputError: with every mistake found: `bad-settings-file`, `unknown-setting`, `bad-setting`,
-                `auth-off-in-public`.
+                `auth-off-in-public`, `no-redis`.
         """
         data = _file(Path(path))
         problems = list(_override(data, environ))
         settings, found = _fill(cls, data, "")
-        problems += found or _unsafe(settings)
+        problems += found or _unusable(settings)
         if problems:
             raise InputError(*problems)
         return settings
@@ -182,14 +186,20 @@ def _fill(kind: type[S], data: Mapping[str, Any], inside: str) -> tuple[S, list[
     return (kind(**values) if not problems else kind()), problems
 
 
-def _unsafe(settings: Settings) -> list[Problem]:
-    host = settings.server.host
+def _unusable(settings: Settings) -> list[Problem]:
+    host, problems = settings.server.host, list(_without_redis(settings))
     if not settings.open_to_all or host in LOOPBACK:
-        return []
+        return problems
     why = "anybody who reaches the port could read people's data and write events"
     fix = 'set auth = "keys" and create one with `winnow key create NAME`, or bind 127.0.0.1'
     what = f"auth is off and the server would listen on {host}"
-    return [Problem("auth-off-in-public", what, f"{FILE}: server.auth", why, fix)]
+    return [*problems, Problem("auth-off-in-public", what, f"{FILE}: server.auth", why, fix)]
+
+
+def _without_redis(settings: Settings) -> Iterator[Problem]:
+    if settings.server.state == "redis" and not settings.features.redis:
+        what, fix = "workers would read features in Redis, and none is named", 'set redis = "redis://host:6379/0"'
+        yield Problem("no-redis", what, f"{FILE}: features.redis", fix=fix)
 
 
 def _toml(settings: Settings) -> str:

@@ -234,9 +234,10 @@ def _circle(table: Table, path: tuple[str, ...]) -> tuple[str, ...]:
     for kind in table.columns.values():
         if kind.table is not None and kind.table.name == path[0]:
             return (*path, path[0])
-        if kind.table is not None and kind.table.name not in path:
-            if found := _circle(kind.table, (*path, kind.table.name)):
-                return found
+        if kind.table is None or kind.table.name in path:
+            continue
+        if found := _circle(kind.table, (*path, kind.table.name)):
+            return found
     return ()
 
 

@@ -8,13 +8,11 @@ from collections.abc import Callable
 from functools import partial
 
 from winnow.core.time import MICROS, now_us
-from winnow.features.live import Caps
 from winnow.http.process import follow_parent, log_to_stderr, project_folder
 from winnow.monitoring import metrics
 from winnow.project import Project
 from winnow.serving.aggregates import released
-from winnow.serving.ingester import Ingester
-from winnow.serving.runtime import LIVE
+from winnow.serving.ingester import Ingester, mirrored
 
 _log = logging.getLogger(__name__)
 
@@ -32,11 +30,7 @@ def main() -> None:
 def run(project: Project, stop: threading.Event) -> None:
     """Follows the log of a project until told to stop."""
     settings = project.settings.ingest
-    tables = project.tables.values()
-    systems = [*project.systems.values(), *released(project.registry, project.systems)]
-    caps = Caps(rows=project.settings.features.rows, pairs=project.settings.features.pairs)
-    rows = settings.batch_rows
-    ingester = Ingester(project.log, project.folder / LIVE, systems, tables=tables, rows=rows, caps=caps)
+    ingester = Ingester.of(project)
     chores = [
         _Chore("checkpoint", settings.checkpoint_s, ingester.checkpoint),
         _Chore("history", settings.history_s, lambda: project.history.sync(project.log)),
@@ -44,7 +38,9 @@ def run(project: Project, stop: threading.Event) -> None:
         _Chore("figures", 1.0, lambda: _figures(project, ingester)),
         _Chore("tables", 5.0, lambda: metrics.live_tables(ingester.stats()["tables"])),
     ]
-    ingester.run(stop, poll_s=settings.poll_ms / 1000, each=partial(_do, chores))
+    with mirrored(project, ingester) as mirror:
+        chores += [_Chore("redis", 0.0, mirror.step)] if mirror else []
+        ingester.run(stop, poll_s=settings.poll_ms / 1000, each=partial(_do, chores))
     ingester.close()
     project.log.close()
 

@@ -22,7 +22,9 @@ from winnow.data.intake import Intake
 from winnow.data.log import SqliteLog
 from winnow.data.quarantine import Quarantine
 from winnow.data.schema import Events, Table
+from winnow.encoders.encodings import Encodings
 from winnow.evaluation.report import Record
+from winnow.features.history import Budget
 from winnow.features.plan import Plan
 from winnow.monitoring.checks import Finding
 from winnow.project import importing, shared
@@ -163,6 +165,16 @@ class Project:
     def registry(self) -> Registry:
         """Releases, pointers and live weights."""
         return Registry(f"sqlite:///{self.folder / 'registry.db'}", self.folder / "releases")
+
+    @cached_property
+    def encodings(self) -> Encodings:
+        """Vectors of texts and images, by encoder and content."""
+        return Encodings(self.folder / "vectors", media=self.folder / "media")
+
+    @property
+    def budget(self) -> Budget:
+        """How much memory events may take while features of the past are computed."""
+        return Budget(self.settings.features.history_memory_mb << 20, self.folder / "scratch")
 
     # What people do
 

@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 SCAN_SHARE = 0.02
 """Up to this share of permitted items an exact scan costs less than any structure."""
-SCAN_NUMBERS = 3_000_000
+SCAN_NUMBERS = 3_500_000
 """Up to this many numbers (permitted items × D) an exact scan takes about a millisecond, and finds everything."""
 
 _lib: Any = faiss  # its type stubs miss half of what it has

@@ -198,7 +198,8 @@ class PQ(IVF):
     def _empty(self, centres: Any, lists: int) -> Any:
         parts = max(p for p in range(1, max(self.dimensions // 2, 1) + 1) if self.dimensions % p == 0)
         index = _lib.IndexIVFPQ(centres, self.dimensions, lists, parts, 8, _lib.METRIC_INNER_PRODUCT)
-        index.pq.cp.niter, index.pq.cp.min_points_per_centroid, index.pq.cp.max_points_per_centroid = _ROUNDS, 1, _SAMPLE
+        training = index.pq.cp
+        training.niter, training.min_points_per_centroid, training.max_points_per_centroid = _ROUNDS, 1, _SAMPLE
         return index
 
     def _fetch(self, k: int) -> int:

@@ -69,12 +69,13 @@ class Probe:
     """
 
     def __init__(
-        self, index: Callable[[], Live], *, k: int = 10, size: int = 256, least: float = LEAST, every: int = _EVERY_US,
+        self, index: Callable[[], Live], *, k: int = 10, size: int = 128, least: float = LEAST, every: int = _EVERY_US,
         clock: Callable[[], int] = now_us, told: Callable[[Measured], None] | None = None,
     ):  # fmt: skip
         self._index, self._k, self._size, self._least = index, k, size, least
         self._every, self._clock, self._told = every, clock, told
         self._asked = _Asked("", np.zeros((size, 0), np.float32))
+        self._turn = threading.Lock()
         self.last: Measured | None = None
 
     def note(self, queries: Vectors, *, encoder: str) -> None:
@@ -104,14 +105,19 @@ class Probe:
             self._told(self.last)
         return self.last
 
-    def refresh_when_due(self) -> Measured | None:
-        """The measurement when one was due."""
-        return self.refresh() if self.due else None
+    def start_when_due(self) -> threading.Thread | None:
+        """Measures in the background when it is time to and no measurement runs; the thread, None when not started."""
+        if not self.due or not self._turn.acquire(blocking=False):
+            return None
+        thread = threading.Thread(target=self._refresh_in_turn, name="index-probe", daemon=True)
+        thread.start()
+        return thread
 
-    def keep_fresh(self, stop: threading.Event, *, tick: float = 1.0) -> None:
-        """Refreshes until told to stop; made to be the target of a thread."""
-        while not stop.wait(tick):
-            self.refresh_when_due()
+    def _refresh_in_turn(self) -> None:
+        try:
+            self.refresh()
+        finally:
+            self._turn.release()
 
 
 class _Asked:

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -54,11 +55,11 @@ class Shelf:
         try:
             names = json.loads((self._folder / _CURRENT).read_text())
             base = open_index(self._folder / names["base"], encoder=encoder)
-            with np.load(self._folder / names["changes"]) as changes:
+            with (self._folder / names["changes"]).open("rb") as file, np.load(file) as changes:
                 index = Live(base)
                 index.delete(changes["gone"])
                 index.upsert(changes["rows"], changes["vectors"], encoder=encoder)
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             fix = "build the index again from the log"
             problem = Problem("index-unreadable", f"the index cannot be read: {error}", str(self._folder), fix=fix)
             raise Unavailable(problem) from error

@@ -3,47 +3,23 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import msgspec
 
 from winnow.core.errors import Conflict, InputError, unknown
-from winnow.core.settings import Settings
-from winnow.core.system import System
 from winnow.core.time import now_us
-from winnow.data.log import SqliteLog
-from winnow.data.schema import Table
 from winnow.features.live import LiveReader
-from winnow.releases.registry import Registry
-from winnow.serving.aggregates import released
 from winnow.serving.desk import Desk, Observe, unobserved
 from winnow.serving.effects import ServedLog
 from winnow.serving.gather import Gatherer
-from winnow.serving.ingester import Ingester
+from winnow.serving.ingester import LIVE, Ingester
 from winnow.serving.renew import Renewal
 from winnow.serving.request import RankReply, RankRequest, invalid
+from winnow.serving.stores import Stores
 
-LIVE = "live"
 _RETRY_S = 0.2
 _log = logging.getLogger(__name__)
-
-
-class Stores(Protocol):
-    """What serving needs of a project."""
-
-    @property
-    def folder(self) -> Path: ...
-    @property
-    def settings(self) -> Settings: ...
-    @property
-    def systems(self) -> dict[str, System]: ...
-    @property
-    def tables(self) -> dict[str, Table]: ...
-    @property
-    def log(self) -> SqliteLog: ...
-    @property
-    def registry(self) -> Registry: ...
 
 
 class Runtime:
@@ -68,7 +44,8 @@ class Runtime:
         self._gatherer = Gatherer()
         self._served = ServedLog(stores.log) if served else None
         self._refresh_s = stores.settings.server.refresh_s
-        live, ids, registry = LiveReader(stores.folder / LIVE), stores.log.ids, stores.registry
+        live = _live(stores)
+        ids, registry = stores.log.ids, stores.registry
         self.desks = {
             name: Desk(
                 system,
@@ -168,12 +145,20 @@ class Runtime:
         return min(_RETRY_S, self._refresh_s) if waiting else self._refresh_s
 
 
+def _live(stores: Stores) -> LiveReader:
+    """Live state: that of this machine, or its copy in Redis."""
+    settings = stores.settings
+    if settings.server.state == "local":
+        return LiveReader(stores.folder / LIVE, encodings=stores.encodings)
+    from winnow.features.remote import RedisReader
+
+    return RedisReader(settings.features.redis, encodings=stores.encodings)
+
+
 def _own_ingester(stores: Stores) -> Ingester | None:
     """An ingester that has caught up, or None where another process follows the log."""
-    tables, rows = stores.tables.values(), stores.settings.ingest.batch_rows
-    systems = [*stores.systems.values(), *released(stores.registry, stores.systems)]
     try:
-        ingester = Ingester(stores.log, stores.folder / LIVE, systems, tables=tables, rows=rows)
+        ingester = Ingester.of(stores)
     except Conflict:
         return None
     while ingester.step():

@@ -1,6 +1,6 @@
 """Turns the log into what models learn from: labelled impressions with their features as of their own moment."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,16 +13,20 @@ from winnow.core.system import System
 from winnow.core.time import parse_time
 from winnow.data import labels as joiner
 from winnow.data.declare import event_types
+from winnow.data.expectations.flags import bots
 from winnow.data.history import History, padded
 from winnow.data.split import TimeSplit
 from winnow.features.batch import FeatureBatch
-from winnow.features.history import WITHOUT_LIMIT, Budget, HistoryState
+from winnow.features.declare import Feature
+from winnow.features.embedding import encode_history
+from winnow.features.history import HistoryState, Source
 from winnow.features.plan import Plan
 from winnow.features.view import Moments
 from winnow.models.examples import Catalogue, Examples
 from winnow.training.cut import by_rule
-from winnow.training.leakage import refuse_later_inputs
+from winnow.training.leakage import Until, refuse_later_inputs
 from winnow.training.served import AsServed, as_served
+from winnow.training.stores import Stores
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -52,38 +56,56 @@ class Dataset:
         return {head: float(np.nanmean(y)) if len(y) else float("nan") for head, y in self.train.labels.items()}
 
 
-def build(
-    system: System, history: History, *, as_of: int, split: TimeSplit | None = None, budget: Budget = WITHOUT_LIMIT
-) -> Dataset:
-    """The dataset of a system as of a moment.
+def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None = None) -> Dataset:
+    """The dataset of a system as of a moment. What bots did is not learned from.
 
     Args:
+        stores: the project; its history in step with the log.
         system: the declaration.
-        history: in step with the log.
         as_of: labels younger than their window at this moment are provisional and left out, microseconds UTC.
         split: where to cut; `by_rule` when left out.
-        budget: how much memory the events may take while features are computed.
 
     Raises:
         InputError: `too-few-rows`; `input-after-row` when a feature reads the future.
     """
+    history = stores.history
     rows = labelled(system, history, as_of).filter(pl.col("state") == "final")
     at = rows["at"].to_numpy()
     split = split or by_rule(at)
     embargo = split.embargo if split.embargo is not None else system.retrain.embargo
     masks = replace(split, embargo=embargo).parts(at, within=system.labels.within)
     source, plan = HistorySource(history), Plan.of(system.features, system.labels)
-    state, parts = HistoryState(source, plan.aggregates, budget=budget), {}
+    state, parts = state_of(stores, system.features, source), {}
+    people = ~rows[system.labels.user_role].is_in(list(bots(history, system, as_of=parse_time(split.train_until))))
     for name, mask in masks.items():
-        part = rows.filter(pl.Series(mask))
+        part = rows.filter(pl.Series(mask) if name == "test" else pl.Series(mask) & people)
         served = as_served(system, history, part)
         parts[name] = _examples(system, part, plan=plan, state=state, served=served)
         if name == "train":
             asked = moments_of(system, part)
-            known = part["known_at"].to_numpy()
-            refuse_later_inputs(plan, source, replace(asked, at=served.moments(asked.at)), known)
+            refuse_later_inputs(
+                plan,
+                replace(asked, at=served.moments(asked.at)),
+                part["known_at"].to_numpy(),
+                whole=state,
+                until=lambda moment: state_of(stores, system.features, Until(source, moment)),
+            )
     catalogue = _catalogue(system, plan, history=history, state=state, at=parse_time(split.train_until))
     return Dataset(plan, split, parts["train"], parts["valid"], parts["test"], catalogue, state)
+
+
+def state_of(stores: Stores, features: Sequence[Feature], source: Source | None = None) -> HistoryState:
+    """What features were at any moment, within the project's memory; texts and images get their vectors first.
+
+    Args:
+        stores: the project; its history in step with the log.
+        features: those that will be asked for.
+        source: where history is read from; the project's own when left out.
+    """
+    source = source or HistorySource(stores.history)
+    encode_history(features, stores.encodings, source)
+    aggregates = dict.fromkeys(a for feature in features for a in feature.aggregates())
+    return HistoryState(source, aggregates, budget=stores.budget, encodings=stores.encodings)
 
 
 def labelled(system: System, history: History, as_of: int) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Proof that no input of a training set is later than its row: features computed again from what was known by then."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from winnow.core.errors import InputError, Problem
 from winnow.core.time import iso
 from winnow.features.batch import FeatureBatch
-from winnow.features.history import HistoryState, Source
+from winnow.features.history import Source
 from winnow.features.plan import Plan
+from winnow.features.source import Streamed
+from winnow.features.state import State
 from winnow.features.view import Moments
 
 SAMPLE = 500
@@ -34,12 +36,21 @@ class Until:
     def rows(self, table: str) -> Columns:
         return self._cut(self._source.rows(table))
 
+    def batches(self, name: str, columns: Collection[str], *, rows: int) -> Iterator[Columns]:
+        """See `Streamed.batches`."""
+        if isinstance(self._source, Streamed):
+            yield from map(self._cut, self._source.batches(name, {"known_at", *columns}, rows=rows))
+        else:
+            yield self.events(name)
+
     def _cut(self, columns: Columns) -> Columns:
         known = np.asarray(columns["known_at"]) < self._moment
         return {name: np.asarray(values)[known] for name, values in columns.items()}
 
 
-def refuse_later_inputs(plan: Plan, source: Source, moments: Moments, known_at: NDArray[np.int64]) -> None:
+def refuse_later_inputs(
+    plan: Plan, moments: Moments, known_at: NDArray[np.int64], *, whole: State, until: Callable[[int], State]
+) -> None:
     """Checks training rows against a history that ends with them.
 
     Rows just before a moment in the middle get their features twice: from the whole history, and from one that ends at
@@ -47,9 +58,10 @@ def refuse_later_inputs(plan: Plan, source: Source, moments: Moments, known_at: 
 
     Args:
         plan: the features.
-        source: the whole history.
         moments: who, what and when of N training rows.
         known_at: when the log learned of each row, int64 [N]; what was served was served before.
+        whole: the whole history.
+        until: the history without what became known at a moment or later.
 
     Raises:
         InputError: `input-after-row`, with the first row of every such feature; `features-after-row`, when rows ask
@@ -66,8 +78,8 @@ def refuse_later_inputs(plan: Plan, source: Source, moments: Moments, known_at: 
     rows = np.flatnonzero(moments.at < end)
     rows = rows[np.argsort(moments.at[rows], kind="stable")][-SAMPLE:]
     some = _only(moments, rows)
-    whole, cut = (plan.compute(some, HistoryState(s), training=True) for s in (source, Until(source, end)))
-    if problems := _differences(whole, cut, some.at):
+    one, two = (plan.compute(some, state, training=True) for state in (whole, until(end)))
+    if problems := _differences(one, two, some.at):
         raise InputError(*problems)
 
 

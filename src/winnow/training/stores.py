@@ -5,6 +5,8 @@ from typing import Protocol
 
 from winnow.data.history import History
 from winnow.data.log import SqliteLog
+from winnow.encoders.encodings import Encodings
+from winnow.features.history import Budget
 from winnow.releases.registry import Registry
 
 
@@ -19,3 +21,7 @@ class Stores(Protocol):
     def history(self) -> History: ...
     @property
     def registry(self) -> Registry: ...
+    @property
+    def encodings(self) -> Encodings: ...
+    @property
+    def budget(self) -> Budget: ...

@@ -55,7 +55,7 @@ def train(
     facts = {"declaration": system.hash, "seq": seq, "seed": seed}
     with opened(stores.folder / "jobs" / system.name, facts, now=now_us()) as job:
         progress("features as of every impression", 0, None)
-        data = dataset.build(system, stores.history, as_of=job.as_of)
+        data = dataset.build(stores, system, as_of=job.as_of)
         progress("features as of every impression", 1, 1)
         fit_ladders(system, data, job, seed=seed, threads=threads, progress=progress)
         progress("evaluation on the test part", 0, None)
@@ -84,7 +84,7 @@ def evaluate(stores: Stores, system: System, release: Release, *, threads: int =
     """
     stores.history.sync(stores.log)
     facts = release.manifest
-    data = dataset.build(system, stores.history, as_of=facts.created_at, split=split_of(release))
+    data = dataset.build(stores, system, as_of=facts.created_at, split=split_of(release))
     records = judge.evaluate(system, data, release.folder, threads=threads)
     report.save(records, evaluation_file(stores, release))
     return records

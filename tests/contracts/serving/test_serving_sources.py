@@ -12,10 +12,9 @@ from winnow.serving import sources
 from winnow.serving.desk import Desk
 from winnow.serving.gather import Gatherer
 from winnow.serving.hydrate import hydrate
-from winnow.serving.ingester import Ingester
+from winnow.serving.ingester import LIVE, Ingester
 from winnow.serving.renew import Renewal
 from winnow.serving.request import RankRequest
-from winnow.serving.runtime import LIVE
 
 NAME = "video_recommendation"
 

@@ -15,7 +15,7 @@ from benchmarks.service import Service
 from winnow.features.aggregate import Aggregate
 from winnow.features.live import LiveReader
 from winnow.project import Project
-from winnow.serving.runtime import LIVE
+from winnow.serving.ingester import LIVE
 
 RANK = "/v1/systems/video_recommendation/rank"
 

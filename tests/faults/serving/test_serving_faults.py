@@ -15,10 +15,9 @@ from winnow.serving import filters, policy, slate, sources
 from winnow.serving.desk import Desk
 from winnow.serving.effects import ServedLog
 from winnow.serving.gather import STUCK, Gatherer
-from winnow.serving.ingester import Ingester
+from winnow.serving.ingester import LIVE, Ingester
 from winnow.serving.renew import Renewal
 from winnow.serving.request import RankRequest
-from winnow.serving.runtime import LIVE
 
 NAME = "video_recommendation"
 

@@ -12,10 +12,11 @@ from winnow.data.declare import Labels
 from winnow.data.declare import any as any_of
 from winnow.data.schema import Events, Table, category
 from winnow.features.declare import Column
+from winnow.features.history import HistoryState
 from winnow.features.past import Count
 from winnow.features.plan import Plan
 from winnow.features.view import Moments, View
-from winnow.training.leakage import refuse_later_inputs
+from winnow.training.leakage import Until, refuse_later_inputs
 
 START, HOUR = 1_700_000_000 * MICROS, 3600 * MICROS
 user = Table("user", key="user_id", columns={"country": category})
@@ -55,11 +56,16 @@ def moments(source: Clicks) -> Moments:
     return Moments(source.at[::3] + 1, {"user": source.user[::3]})
 
 
+def refuse(plan: Plan, source: Clicks, asked: Moments, known_at: Any) -> None:
+    whole = HistoryState(source)
+    refuse_later_inputs(plan, asked, known_at, whole=whole, until=lambda moment: HistoryState(Until(source, moment)))
+
+
 def test_features_that_look_back_pass() -> None:
     source = Clicks()
     plan = Plan.of([Count(click, by=user, window=days(1)), Column(of=user.country)], labels)
     asked = moments(source)
-    refuse_later_inputs(plan, source, asked, asked.at)
+    refuse(plan, source, asked, asked.at)
 
 
 def test_a_feature_that_looks_ahead_is_named_with_its_first_row() -> None:
@@ -67,7 +73,7 @@ def test_a_feature_that_looks_ahead_is_named_with_its_first_row() -> None:
     plan = Plan.of([Count(click, by=user, window=days(1)), Tomorrow(click, by=user, window=days(2))], labels)
     asked = moments(source)
     with pytest.raises(InputError, match="input-after-row") as error:
-        refuse_later_inputs(plan, source, asked, asked.at)
+        refuse(plan, source, asked, asked.at)
     (problem,) = error.value.problems
     assert "user_click_count_2d" in problem.what
     assert "by what was known then" in problem.what
@@ -79,4 +85,4 @@ def test_features_as_of_after_their_row_are_refused() -> None:
     plan, known_at = Plan.of([Column(of=user.country)], labels), asked.at.copy()
     known_at[7] -= 1
     with pytest.raises(InputError, match=r"^1 rows have features as of after they became known.*\[features-after-row"):
-        refuse_later_inputs(plan, source, asked, known_at)
+        refuse(plan, source, asked, known_at)

@@ -13,11 +13,10 @@ from winnow.core.system import System
 from winnow.core.time import iso, now_us
 from winnow.features.batch import FeatureBatch
 from winnow.features.declare import Feature
-from winnow.features.history import HistoryState
 from winnow.features.plan import Plan
 from winnow.features.state import NEVER, State
 from winnow.features.view import Moments, View
-from winnow.training.dataset import HistorySource, moments_of
+from winnow.training.dataset import moments_of, state_of
 
 if TYPE_CHECKING:
     from winnow.project import Project
@@ -51,7 +50,7 @@ def measured(
     rows = project.history.events(system.labels.of.name).collect()
     rows = rows.sample(min(sample, len(rows)), seed=seed).sort("seq")
     roles = Plan.of(system.features, system.labels).roles
-    state = HistoryState(HistorySource(project.history), Plan(tuple(features), roles).aggregates)
+    state = state_of(project, features)
     moments, found = moments_of(system, rows), dict[str, Facts]()
     for done, feature in enumerate(features):
         if progress is not None:

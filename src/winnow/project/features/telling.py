@@ -11,13 +11,12 @@ from winnow.core.time import now_us
 from winnow.data.schema import EventField, Path
 from winnow.features import lineage
 from winnow.features.declare import Feature
-from winnow.features.history import HistoryState
 from winnow.features.meaning import alone, sentence
 from winnow.features.story import Asked, Lane, Story, told
 from winnow.project.features import catalogue, importance, measuring, picture
 from winnow.project.features.finding import Found, find, rows_of
 from winnow.serving.ingester import QUIET_US
-from winnow.training.dataset import HistorySource
+from winnow.training.dataset import HistorySource, state_of
 
 if TYPE_CHECKING:
     from winnow.project import Project
@@ -126,7 +125,7 @@ def story(
     source = HistorySource(project.history)
     end = end if end is not None else _now(project, found)
     asked = Asked(rows, found.plan.roles, start, end)
-    state = HistoryState(source, alone(found.feature, name).aggregates())
+    state = state_of(project, [alone(found.feature, name)], source)
     made = told(found.feature, name, asked, state=state, source=source)
     whose = " × ".join(f"{role} {ids[role]}" for role in found.roles) or "any request"
     levels = {level: _called(project, found.feature, level) for level in made.levels}
