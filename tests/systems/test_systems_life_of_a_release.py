@@ -121,7 +121,7 @@ def test_no_label_reaches_its_own_features(project, monkeypatch):
     monkeypatch.setattr(HistoryState, "windows", lambda self, a, keys, at: real(self, a, keys, at + 3_600_000_000))
     with pytest.raises(InputError, match="input-after-row") as error:
         dataset.build(project, system, as_of=as_of, split=honest.split)
-    assert any("user_watch_count" in problem.what for problem in error.value.problems)
+    assert any("video_author_impression_count_ever" in problem.what for problem in error.value.problems)
 
 
 TRAIN = """

