@@ -1,0 +1,1 @@
+"""Pictures and texts as raw material: decoded within limits, normalised, hashed."""
