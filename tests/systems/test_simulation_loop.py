@@ -121,7 +121,9 @@ def test_three_rounds_of_the_loop_beat_popularity(tmp_path, scale):
     assert releases > 1  # the gate let some of the retrained ones pass
     assert last.low > 1.25 * last.popular
     assert all(r.popular < r.value < r.oracle for r in rounds)
-    assert last.reached > 1.15 * first.reached  # what is left to show gets worse, so shares are compared
+    # What is left to show gets worse, so shares are compared. One retrained release differs from the next by chance, so
+    # they are taken together: 1.18 to 1.23 times the first in repeated runs, 0.97 when nothing is retrained.
+    assert sum(r.reached for r in rounds[1:]) / len(rounds[1:]) > 1.1 * first.reached
     # A machine that stalls for seconds makes sources late, and the reply says so; more than that would be a fault.
     assert sum(r.degraded for r in rounds) <= 0.01 * visits * len(rounds), (tmp_path / "serve.log").read_text()[-5000:]
     assert all(r.impressions == visits * driver.shown for r in rounds)
