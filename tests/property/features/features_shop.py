@@ -15,7 +15,7 @@ from winnow.data.schema import Events, Table, categories, category, flag, number
 from winnow.features.batch import FeatureBatch
 from winnow.features.declare import Age, Column
 from winnow.features.live import Caps, LiveReader, LiveWriter
-from winnow.features.past import Count, Mean, Rate, Sum
+from winnow.features.past import Count, Decayed, Distinct, Max, Mean, Rate, Sum
 from winnow.features.plan import Plan
 from winnow.features.recent import Last, Since
 from winnow.features.view import Moments
@@ -37,6 +37,8 @@ features = [
     Rate(watch, (watch.long.equals(1),), over=seen, by=video.tags, window=days(1)),
     Count(watch, by=(user, video.author)),
     Mean(watch.seconds, by=user, window=hours(1)), Sum(watch.seconds, by=(user, video.tags), window=minutes(30)),
+    Max(watch.seconds, by=video, window=minutes(5)), Distinct(watch.video, by=user, window=minutes(30)),
+    Decayed(watch, by=video, half_life=minutes(30)),
     Since(watch, by=user), Since(seen, by=(user, video)), Last(watch.video, by=user, k=5, columns=(video.author,)),
 ]  # fmt: skip
 plan = Plan.of(features, labels)

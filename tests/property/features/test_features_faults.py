@@ -16,7 +16,7 @@ from test_features_parity import SETTINGS, check_parity, some_requests
 from winnow.core.time import MICROS
 from winnow.features import history, keys
 from winnow.features.batch import FeatureBatch
-from winnow.features.live import LiveWriter, changes, lists, records
+from winnow.features.live import LiveWriter, changes, feed, lists, records, values
 from winnow.features.live.feed import Prepared
 from winnow.features.state import NEVER, SET_WIDTH
 from winnow.features.timeline import Places, find
@@ -112,11 +112,33 @@ def one_write_is_lost(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LiveWriter, "_publish", careless)
 
 
+def maxima_forget_what_came_late(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(history.Group, "_shuffled", property(lambda self: np.zeros(0, np.int64)))
+
+
+def values_seen_again_count_twice(patch: pytest.MonkeyPatch) -> None:
+    def every(rows: Any, slots: Any, at: Any, last: Any) -> Any:
+        return rows, at, np.ones(len(rows), np.int64)
+
+    patch.setattr(feed, "first_seen", every)
+
+
+def decay_counts_from_arrival(patch: pytest.MonkeyPatch) -> None:
+    of = values.Values.of
+
+    def arrived(self: Any, a: Any) -> Any:
+        adds, passed = of(self, a)
+        return adds if a.half_life is None else keys.decay_units(self._columns["known_at"], a.half_life), passed
+
+    patch.setattr(values.Values, "of", arrived)
+
+
 FAULTS: list[Patch] = [
     known_at_the_moment_counts, window_one_hop_long_in_history, window_one_hop_long_in_live,
     late_events_lost_in_history,
     late_events_lost_in_live, late_events_put_first_in_lists, sums_in_float32, applied_twice,
     table_changes_come_after_the_batch, deletions_are_ignored, one_write_is_lost,
+    maxima_forget_what_came_late, values_seen_again_count_twice, decay_counts_from_arrival,
 ]  # fmt: skip
 
 
