@@ -241,7 +241,7 @@ def test_lost_while_everything_is_sent_means_beginning_again(
 def test_changes_while_everything_is_sent_are_in_it(
     server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror_module, "CELLS", 300)
+    monkeypatch.setattr(mirror_module, "CELLS", 1000)
     monkeypatch.setattr(mirror_module, "_SHARE_S", 0)
     log, folder = batches(chunks(60)), tmp_path / "live"
     live = writer(folder, [])

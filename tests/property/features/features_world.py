@@ -21,7 +21,7 @@ ROWS = 4  # row numbers in logs are below; requests also ask for one more and fo
 WINDOWS = [minutes(1), minutes(2), minutes(90), hours(24), FOREVER]
 STEPS = [0, 0, 1, MICROS - 1, MICROS, 7 * MICROS, 59 * MICROS, 60 * MICROS, 61 * MICROS, 3600 * MICROS, 86_400 * MICROS]
 LATE = [0, 0, 0, 1, MICROS, 60 * MICROS, 119 * MICROS, 120 * MICROS, 3 * 3600 * MICROS, 90_000 * MICROS]
-NUMBERS = [0.0, 1.0, -1.5, 0.1, 2.5e-7, 18.0, 123456.789, 1e9, -1e9, math.nan]
+NUMBERS = [0.0, 1.0, -1.5, 0.1, 2.5e-7, 18.0, 123456.789, 16777217.0, -16777216.0, 1e9, -1e9, math.nan]
 
 
 @dataclass(repr=False)

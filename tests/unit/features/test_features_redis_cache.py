@@ -83,6 +83,15 @@ def test_rows_outside_are_empty_lines() -> None:
     assert read(cache, of, [-1, 1000, 2**31], 1) == [[0] * 3] * 2
 
 
+def test_notes_that_another_thread_has_followed_empty_nothing() -> None:
+    cache, of, rows = Cache(1), rack(), np.array([3, 5])
+    cache.follow(10, [])
+    cache.follow(11, [(11, note({}))])
+    cache.put(of, rows, cells(rows), version=11)
+    cache.follow(12, [(11, note({of.code: rows})), (12, note({of.code: np.array([5])}))])
+    assert cache.missing(of, rows).tolist() == [5]
+
+
 def test_it_starts_anew_when_it_is_full() -> None:
     cache, of = Cache(1), rack()
     cache.follow(1, [])

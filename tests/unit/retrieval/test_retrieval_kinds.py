@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from winnow.core.errors import Conflict, InputError, NotFound, Unavailable
+from winnow.retrieval import index as indexes
 from winnow.retrieval import kinds, probe
 from winnow.retrieval.kinds import Exact, build, open_index
 
@@ -50,6 +51,24 @@ def test_a_damaged_index_says_what_to_do(tmp_path, name, damage):
     with pytest.raises(Unavailable, match="winnow train") as error:
         open_index(tmp_path / "i", encoder="v1")
     assert error.value.code == "index-unreadable"
+
+
+def test_an_index_of_another_format_does_not_open(tmp_path):
+    build(vectors(300), np.arange(300), "v1", kind="IVF").save(tmp_path / "i")
+    path = tmp_path / "i" / "index.json"
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    with pytest.raises(Unavailable, match="its format is 1, not 2") as error:
+        open_index(tmp_path / "i", encoder="v1")
+    assert error.value.code == "index-unreadable"
+
+
+def test_a_scan_in_blocks_finds_what_one_pass_finds(monkeypatch):
+    monkeypatch.setattr(indexes, "_SCAN_BLOCK", 7)
+    x, some = vectors(200), np.random.default_rng(1).permutation(200)[:101]
+    found, scores = indexes.scan(x, x[:5], 20, some)
+    exact = x[:5] @ x[some].T
+    np.testing.assert_array_equal(found, some[np.argsort(-exact, axis=1)[:, :20]])
+    np.testing.assert_allclose(scores, -np.sort(-exact, axis=1)[:, :20], rtol=1e-5)
 
 
 def test_the_probe_sees_a_bad_index():

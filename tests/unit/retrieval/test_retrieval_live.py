@@ -101,6 +101,16 @@ def test_it_says_when_changes_slow_it_down(live, monkeypatch):
     assert not live.wants_rebuild
 
 
+def test_no_more_changes_gather_than_a_search_can_scan(live, monkeypatch):
+    monkeypatch.setattr("winnow.retrieval.live.REBUILD_FROM", 1)
+    monkeypatch.setattr("winnow.retrieval.live.REBUILD_SHARE", 100)
+    monkeypatch.setattr("winnow.retrieval.live.SCAN_NUMBERS", 3 * 8)
+    live.upsert(np.array([20, 21, 22]), axes(0, 1, 2), encoder=E)
+    assert not live.wants_rebuild
+    live.upsert(np.array([23]), axes(3), encoder=E)
+    assert live.wants_rebuild
+
+
 def test_searches_beside_a_writer_always_see_a_whole_state():
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(500, 8)).astype(np.float32)

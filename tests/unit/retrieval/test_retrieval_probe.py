@@ -92,3 +92,20 @@ def test_it_measures_in_the_background_when_it_is_time(live, monkeypatch):
     clock.now = 60
     probe.start_when_due().join()
     assert probe.last.at == 60
+
+
+def test_a_measurement_that_fails_is_tried_again_at_its_time_only(live, monkeypatch):
+    clock, tries = Clock(), []
+    probe = Probe(lambda: live, every=60, clock=clock)
+    monkeypatch.setattr("winnow.retrieval.probe.recall", lambda *given: tries.append(1) or 1 / 0)
+    for clock.now in (0, 1, 59, 60, 61):
+        if (thread := probe.start_when_due()) is not None:
+            thread.join()
+    assert len(tries) == 2
+    assert probe.last is None
+    assert "division by zero" in probe.trouble
+    monkeypatch.undo()
+    clock.now = 120
+    probe.start_when_due().join()
+    assert probe.trouble == ""
+    assert probe.last.recall > 0.9

@@ -62,6 +62,24 @@ def test_an_open_index_outlives_the_files_that_a_later_save_removes(live, tmp_pa
     np.testing.assert_array_equal(reader.search(vectors(3), 5, encoder="v1").rows, before)
 
 
+def test_an_index_opens_while_another_process_replaces_it(live, tmp_path, monkeypatch):
+    """The files that were named a moment ago are gone: those that are named now are opened."""
+    shelf = Shelf(tmp_path)
+    shelf.save(live)
+    opens = []
+
+    def late(folder, *, encoder):
+        opens.append(folder.name)
+        if len(opens) < 3:
+            live.rebuild()
+            shelf.save(live)
+        return kinds.open_index(folder, encoder=encoder)
+
+    monkeypatch.setattr("winnow.retrieval.shelf.open_index", late)
+    same(live, Shelf(tmp_path).open(encoder="v1"))
+    assert opens == ["base-1", "base-2", "base-3"]
+
+
 def test_another_encoder_and_an_empty_or_torn_folder_are_refused(live, tmp_path):
     with pytest.raises(Unavailable) as error:
         Shelf(tmp_path / "none").open(encoder="v1")
