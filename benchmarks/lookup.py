@@ -27,7 +27,7 @@ from winnow.features.live import Caps, LiveReader, LiveState, LiveWriter
 from winnow.features.past import Count, Mean, Rate, Sum
 from winnow.features.plan import Plan
 from winnow.features.recent import Last, Since
-from winnow.features.view import Moments
+from winnow.features.view import Ahead, Moments
 
 USERS, ITEMS, AUTHORS, KINDS = 20_000, 100_000, 5_000, 200
 CANDIDATES, REQUESTS, WARM = 500, 2_000, 200
@@ -172,6 +172,8 @@ def _request(reader: LiveReader, rng: np.random.Generator) -> tuple[Moments, dic
 
 def look_up(state: LiveState, moments: Moments, keys: dict[str, tuple[Any, ...]]) -> None:
     """Everything that the plan's features ask of the state."""
+    if isinstance(state, Ahead):
+        state.ahead([(a, keys[a.subject]) for a in plan.aggregates])
     for subject, aggregates in WINDOWED.items():
         state.windows(aggregates, keys[subject], moments.at)
     for aggregate in RECENT:

@@ -1,8 +1,8 @@
 """How long live tables take to come back from a log of 10 million events, and whether they come back the same.
 
-The state is that of the video recommendation system. Measured: a build from the whole log, and from a checkpoint with
-the last twentieth of the log to replay. Then a process is killed with SIGKILL in the middle of publishing, another
-recovers, and what it has is compared with the clean build, bit by bit.
+The state is that of the video recommendation system; its log and checkpoints are on disk. Measured: a build from the
+whole log, and from a checkpoint with the last twentieth of the log to replay. Then a process is killed with SIGKILL in
+the middle of publishing, another recovers, and what it has is compared with the clean build, bit by bit.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from winnow.core.time import MICROS
 from winnow.data.batch import Batch, Coded, Draft
 from winnow.data.chunk import Chunk
 from winnow.data.log import SqliteLog
-from winnow.features.live import Caps, LiveWriter
+from winnow.features.live import Caps, LiveWriter, memory_for
 from winnow.features.live.files import Header
 from winnow.features.live.state import opened
 from winnow.features.live.tables import Tables
@@ -38,18 +38,21 @@ USERS, VIDEOS, AUTHORS, TAGS = 50_000, 100_000, 10_000, 500
 START, SPAN = 1_700_000_000 * MICROS, 30 * 86_400 * MICROS
 CAPS = Caps(rows=1 << 17, pairs=1 << 23)
 THREADS = 4
+LIVE: dict[str, Any] = {"caps": CAPS, "memory": None}
 TARGET_S = 30.0
 SHARES = {"click": 0.25, "watch": 0.3, "like": 0.06, "follow": 0.01, "comment": 0.01, "share": 0.01, "hide": 0.005}
 spawn = multiprocessing.get_context("spawn")
 
 
-def main(events: str = str(EVENTS), folder: str = "") -> None:
+def main(events: str = str(EVENTS), folder: str = "", live_folder: str = "auto") -> None:
     """Makes a log (or takes one that an earlier run left in `folder`), and recovers from it.
 
     Args:
         events: how many.
         folder: kept for the next run when given.
+        live_folder: where the tables are built, as the setting `features.live_folder` says it.
     """
+    LIVE["memory"] = memory_for(live_folder)
     place = Path(folder) if folder else Path(tempfile.mkdtemp(prefix="winnow-"))
     place.mkdir(exist_ok=True)
     try:
@@ -133,7 +136,7 @@ def measured(place: Path) -> dict[str, Any]:
         same = digests(opened(folder)) == truth
         torn = killed(folder, place)
         after = recovered(folder, log, system)
-        stats = LiveWriter(folder, needed([system]), _tables(system), replay=lambda _: [], caps=CAPS).stats()
+        stats = LiveWriter(folder, needed([system]), _tables(system), replay=lambda _: [], **LIVE).stats()
         found = {
             "full_s": round(whole, 1), "checkpoint_and_tail_s": round(tail, 1), "tail_rows": last // 20,
             "after_kill_s": round(after, 1), "killed_while_publishing": torn,
@@ -141,7 +144,10 @@ def measured(place: Path) -> dict[str, Any]:
             "gb": round(stats["bytes"] / 1e9, 2),
             "pairs": {n: t["used"] for n, t in stats["tables"].items() if n.startswith("pairs:")},
             "evicted": sum(t["evicted"] for t in stats["tables"].values()),
+            "in_memory": opened(folder).folder.parent != folder,
         }  # fmt: skip
+        for built in (clean, folder):
+            _away(opened(built), built)
     log.close()
     return {
         "name": "recovery", "ours": found["full_s"], "peer": TARGET_S, "ratio": round(whole / TARGET_S, 3), "unit": "s",
@@ -153,11 +159,11 @@ def measured(place: Path) -> dict[str, Any]:
 def recovered(folder: Path, log: SqliteLog, system: System) -> float:
     """Seconds until live tables stand where the log ends."""
     began = time.perf_counter()
-    live = LiveWriter(folder, needed([system]), _tables(system), replay=_replay(log), caps=CAPS, threads=THREADS)
+    live = LiveWriter(folder, needed([system]), _tables(system), replay=_replay(log), threads=THREADS, **LIVE)
     live.catch_up()
     spent = time.perf_counter() - began
     assert live.applied_seq == log.last_seq()
-    os.close(live._lock)
+    live._home.close()
     return spent
 
 
@@ -177,15 +183,22 @@ def _replay(log: SqliteLog, until: int = 1 << 62) -> Any:
 def _part(folder: Path, log: SqliteLog, system: System, until: int) -> None:
     """Live tables with a checkpoint, then lost as if the machine had stopped."""
     replay = _replay(log, until)
-    live = LiveWriter(folder, needed([system]), _tables(system), replay=replay, caps=CAPS, threads=THREADS)
+    live = LiveWriter(folder, needed([system]), _tables(system), replay=replay, threads=THREADS, **LIVE)
     live.checkpoint()
     live._tables.header.boot = 12345
-    os.close(live._lock)
+    _away(live._tables, folder)
+    live._home.close()
+
+
+def _away(tables: Tables, folder: Path) -> None:
+    """Empties shared memory, as a restart of the machine does."""
+    if tables.folder.parent != folder:
+        shutil.rmtree(tables.folder.parent)
 
 
 def killed(folder: Path, place: Path) -> bool:
     """Kills a process while it publishes a batch; whether the tables were torn."""
-    process = spawn.Process(target=_applying, args=(str(folder), str(place)))
+    process = spawn.Process(target=_applying, args=(str(folder), str(place), LIVE))
     process.start()
     version = Header(folder / (folder / "current").read_text() / "header")
     while process.is_alive() and version.version % 2 == 0:
@@ -195,10 +208,10 @@ def killed(folder: Path, place: Path) -> bool:
     return version.version % 2 == 1
 
 
-def _applying(folder: str, place: str) -> None:
+def _applying(folder: str, place: str, live_in: dict[str, Any]) -> None:
     """Process: applies changes of rows that change nothing, again and again, until killed."""
     system, log = the_system(Path(place)), SqliteLog(Path(place) / "truth.db")
-    live = LiveWriter(folder, needed([system]), _tables(system), replay=lambda _: [], caps=CAPS)
+    live = LiveWriter(folder, needed([system]), _tables(system), replay=lambda _: [], **live_in)
     chunks = [c for c in log.read(0, 500_000) if c.kind == "event"]
     while True:
         last = live.applied_seq

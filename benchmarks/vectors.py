@@ -1,9 +1,9 @@
-"""Recall and time of filtered vector search, by selectivity, ours and peers on the same vectors in the same run.
+"""Vector search, ours and plain faiss on the same vectors in the same run, one core, one query at a time.
 
-Worlds: 60,000 × 128 and 1,000,000 × 64 vectors in clusters. Filters keep a share of the items: at random, or those of
-one region; queries lie anywhere, inside the region, or outside it. Peers: the plain HNSW and IVF indexes of faiss with
-an `IDSelector`, breadth as ours; and, when `WINNOW_PEERS` names a Python that has them, hnswlib with its filter
-function and usearch filtered afterwards.
+Worlds: 60,000 × 128 and 1,000,000 × 64 vectors in clusters, and the pixels of 60,000 images in 128 dimensions. Every
+kind is built, opened by a process of its own, and searched without a filter and with one: those keep a share of the
+items, at random or those of one region; queries lie anywhere, inside the region, or outside it. Peers: faiss with the
+same structures; and, when `WINNOW_PEERS` names a Python that has them, hnswlib and usearch with filters.
 """
 
 import os
@@ -16,177 +16,129 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import faiss
 import numpy as np
-from numpy.typing import NDArray
+from benchmarks.near import plain
+from benchmarks.near.plain import Find
+from benchmarks.near.worlds import SIZES, Case, Vectors, filters, world
 from rich.console import Console
 from rich.table import Table
 
 from winnow.retrieval import kinds
-from winnow.retrieval.index import scan
 from winnow.retrieval.live import Live
 from winnow.retrieval.quantised import overlap
 
-SHARES = (0.0001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-WORLDS = {"60k": (60_000, 128), "1m": (1_000_000, 64)}
-K, QUERIES, LATENT, CENTRES = 10, 60, 24, 400
 TARGET = 0.95
 PEERS = Path(__file__).with_name("vector_peers.py")
-
-_lib: Any = faiss
-Find = Callable[[NDArray[np.float32], NDArray[np.bool_] | None], NDArray[np.int64]]
+Line = dict[str, Any]
 
 
-class Case(NamedTuple):
-    """A filter and queries, float32 [Q, D], with the exact answers, int64 [Q, K]."""
-
-    name: str
-    share: float
-    mask: NDArray[np.bool_]
-    queries: NDArray[np.float32]
-    exact: NDArray[np.int64]
-
-
-def main(worlds: str = "60k,1m", folder: str = "") -> None:
-    """Builds every index (or takes those that an earlier run left) and asks it one query at a time, on one core.
+def main(worlds: str = ",".join(SIZES), folder: str = "") -> None:
+    """Builds every index and asks it one query at a time, on the first core that the process may use.
 
     Args:
-        worlds: which of `60k` and `1m`.
+        worlds: which of `60k`, `images` and `1m`.
         folder: keeps vectors and indexes for the next run when given.
     """
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+    faiss.omp_set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(folder or temporary)
         place.mkdir(parents=True, exist_ok=True)
-        measured = [line for name in worlds.split(",") for line in world(name, place)]
-    show(measured)
-    print(json.dumps(summary(measured)))
+        measured = [line for name in worlds.split(",") for line in asked_all(name, place)]
+        built = [line for name in worlds.split(",") for line in built_all(name, place)]
+    show_kinds(built, measured)
+    show_filters(measured)
+    print(json.dumps(summary(built, measured)))
 
 
-def world(name: str, place: Path) -> Iterator[dict[str, Any]]:
+def asked_all(name: str, place: Path) -> Iterator[Line]:
     """Every case of one world with every engine."""
-    items, queries = drawn(*WORLDS[name], place / f"{name}.npz")
-    engines = dict(ours(name, items, place)) | dict(plain(name, place))
+    items, queries = world(name, place)
+    np.save(place / f"{name}-queries.npy", queries[:500])
+    engines = dict(searched(name, items, place))
     cases = list(filters(items, queries))
-    pinned = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(pinned)[:1])
-    try:
-        for case in cases:
-            for engine, find in engines.items():
+    for case in cases:
+        for engine, find in engines.items():
+            if case.mask is None or engine not in ("winnow Exact", "faiss Exact"):
                 yield {"world": name, "engine": engine, **asked(find, case)}
-    finally:
-        os.sched_setaffinity(0, pinned)
-    yield from others(name, items, cases)
+    yield from others(name, items, [case for case in cases if case.mask is not None])
 
 
-def drawn(count: int, dimensions: int, path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Vectors of length 1: clusters in a space of fewer dimensions, seen through a matrix, with noise."""
-    if path.exists():
-        with np.load(path) as saved:
-            return saved["items"], saved["queries"]
-    rng = np.random.default_rng(0)
-    centres, through = rng.normal(size=(CENTRES, LATENT)), rng.normal(size=(LATENT, dimensions)) / LATENT**0.5
-    popular = 1 / np.arange(1, CENTRES + 1) ** 0.7
-    own = rng.choice(CENTRES, count + 2_000, p=popular / popular.sum())
-    x = (centres[own] + 0.7 * rng.normal(size=(len(own), LATENT))) @ through + 0.15 * rng.normal(
-        size=(len(own), dimensions)
-    )
-    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
-    np.savez(path, items=x[:count], queries=x[count:])
-    return x[:count], x[count:]
+def searched(name: str, items: Vectors, place: Path) -> Iterator[tuple[str, Find]]:
+    """All engines, each built when it is not there."""
+    chosen = kinds.suited(*items.shape)
+    for kind in kinds.KINDS:
+        own, peer = place / f"{name}-{kind}", place / f"{name}-{kind}.faiss"
+        seconds = {"winnow": timed(own, ours, kind, items, own), "faiss": timed(peer, plain.build, kind, items, peer)}
+        note = place / f"{name}-{kind}.seconds"
+        if not note.exists():
+            note.write_text(json.dumps(seconds))
+            print(f"{name}: built {kind} in {seconds}", file=sys.stderr)
+        index = kinds.open_index(own, encoder="v1")
+        yield f"winnow {kind}", finder(Live(index))
+        if kind == chosen:
+            yield f"winnow {kind}, changed", finder(changed(Live(index), items))
+        yield from plain.engines(peer, kind, getattr(index, "breadth", 0))
 
 
-def filters(items: NDArray[np.float32], queries: NDArray[np.float32]) -> Iterator[Case]:
-    """Every share: at random, and the region around an item with queries inside and outside of it."""
-    rng = np.random.default_rng(7)
-    for share in SHARES:
-        if share == 1:
-            yield case("all", share, np.ones(len(items), np.bool_), items, queries[:QUERIES])
-            continue
-        yield case("random", share, rng.random(len(items)) < share, items, queries[:QUERIES])
-        centre = items[rng.integers(len(items))]
-        near = items @ centre
-        mask = near >= np.partition(near, -int(share * len(items)))[-int(share * len(items))]
-        order = np.argsort(queries @ centre)
-        yield case("region, inside", share, mask, items, queries[order[-QUERIES:]])
-        yield case("region, outside", share, mask, items, queries[order[: -len(order) // 2][::16][:QUERIES]])
+def timed(path: Path, make: Any, *given: Any) -> float:
+    """Seconds to make what is missing; 0 when it is there."""
+    start = time.perf_counter()
+    if not path.exists():
+        make(*given)
+    return round(time.perf_counter() - start, 1)
 
 
-def case(
-    name: str, share: float, mask: NDArray[np.bool_], items: NDArray[np.float32], queries: NDArray[np.float32]
-) -> Case:
-    """A case with its exact answers."""
-    kept, queries = np.flatnonzero(mask), np.ascontiguousarray(queries)
-    return Case(name, share, mask, queries, kept[scan(items[kept], queries, min(K, len(kept)))[0]])
+def ours(kind: str, items: Vectors, folder: Path) -> None:
+    """Builds and saves with one thread."""
+    kinds.build(items, np.arange(len(items)), "v1", kind=kind).save(folder)
 
 
-def asked(find: Find, case: Case) -> dict[str, Any]:
+def changed(live: Live, items: Vectors) -> Live:
+    """As many items were written again as are before a rebuild, spread over all."""
+    rows = np.random.default_rng(3).permutation(len(items))
+    while not live.wants_rebuild:
+        batch, rows = rows[:500], rows[500:]
+        live.upsert(batch, items[batch], encoder="v1")
+    return live
+
+
+def finder(live: Live) -> Find:
+    return lambda query, mask: live.search(query, 10, mask, encoder="v1").rows
+
+
+def asked(find: Find, case: Case) -> Line:
     """Recall, and the median and 95th percentile of the time of one query, in microseconds."""
-    mask = None if case.share == 1 else case.mask
-    find(case.queries[:1], mask)
+    find(case.queries[:1], case.mask)
     found, spent = [], []
     for query in case.queries:
         start = time.perf_counter()
-        found.append(find(query[None], mask))
+        found.append(find(query[None], case.mask))
         spent.append((time.perf_counter() - start) * 1e6)
     recall = overlap(np.vstack(found), case.exact)
-    p50, p95 = np.percentile(spent, [50, 95])
-    return {
-        "filter": case.name,
-        "share": case.share,
-        "recall": round(recall, 4),
-        "us": round(p50),
-        "p95_us": round(p95),
-    }
+    p50, p95 = np.percentile(spent, [50, 95]).round().astype(int).tolist()
+    return {"filter": case.name, "share": case.share, "recall": round(recall, 4), "us": p50, "p95_us": p95}
 
 
-def ours(name: str, items: NDArray[np.float32], place: Path) -> Iterator[tuple[str, Find]]:
-    """The kind that is chosen for the size, and the kinds beside it."""
-    chosen = kinds.suited(*items.shape)
-    for kind in dict.fromkeys([chosen, "HNSW", "IVF", "PQ"]):
-        folder = place / f"{name}-{kind}"
-        if not folder.exists():
-            start = time.perf_counter()
-            kinds.build(items, np.arange(len(items)), "v1", kind=kind, threads=2).save(folder)
-            print(f"{name}: built {kind} in {time.perf_counter() - start:.0f} s", file=sys.stderr)
-        live = Live(kinds.open_index(folder, encoder="v1"))
-        yield f"winnow {kind}", lambda q, mask, live=live: live.search(q, K, mask, encoder="v1").rows
+def built_all(name: str, place: Path) -> Iterator[Line]:
+    """What every kind cost to build, and costs to open and to keep."""
+    for kind in kinds.KINDS:
+        seconds = json.loads((place / f"{name}-{kind}.seconds").read_text())
+        for engine, path in (("winnow", place / f"{name}-{kind}"), ("faiss", place / f"{name}-{kind}.faiss")):
+            command = [sys.executable, "-m", "benchmarks.near.opened", str(path), str(place / f"{name}-queries.npy")]
+            opened = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            files = path.iterdir() if path.is_dir() else [path]
+            disk = round(sum(file.stat().st_size for file in files) / 1e6, 1)
+            yield {"world": name, "engine": f"{engine} {kind}", "build_s": seconds[engine], "disk_mb": disk, **opened}
 
 
-def plain(name: str, place: Path) -> Iterator[tuple[str, Find]]:
-    """The same structures as faiss searches them with a filter, and with nprobe scaled by its share."""
-    breadth = json.loads((place / f"{name}-IVF" / "index.json").read_text())["breadth"]
-    lists, graph = (_lib.read_index(str(place / f"{name}-{kind}" / "index.faiss")) for kind in ("IVF", "HNSW"))
-
-    def ivf(query: NDArray[np.float32], mask: NDArray[np.bool_] | None, nprobe: float) -> NDArray[np.int64]:
-        return selected(lists, query, mask, _lib.SearchParametersIVF(nprobe=int(min(lists.nlist, nprobe))))
-
-    def scaled(query: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-        return ivf(query, mask, breadth / (1 if mask is None else max(mask.mean(), 1e-9)))
-
-    def hnsw(query: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-        return selected(graph, query, mask, _lib.SearchParametersHNSW(efSearch=128))
-
-    yield "faiss IVF", lambda query, mask: ivf(query, mask, breadth)
-    yield "faiss IVF, nprobe / share", scaled
-    yield "faiss HNSW", hnsw
-
-
-def selected(
-    index: Any, query: NDArray[np.float32], mask: NDArray[np.bool_] | None, parameters: Any
-) -> NDArray[np.int64]:
-    """The library's answer with its own filter."""
-    if mask is not None:
-        bits = np.packbits(mask, bitorder="little")  # read until the search is over
-        parameters.sel = _lib.IDSelectorBitmap(bits)
-    found: NDArray[np.int64] = index.search(query, K, params=parameters)[1]
-    return found
-
-
-def others(name: str, items: NDArray[np.float32], cases: list[Case]) -> Iterator[dict[str, Any]]:
+def others(name: str, items: Vectors, cases: list[Case]) -> Iterator[Line]:
     """hnswlib and usearch in their own environment; the large world takes them too long to build."""
     python = os.environ.get("WINNOW_PEERS")
     if not python or name != "60k":
@@ -203,36 +155,49 @@ def others(name: str, items: NDArray[np.float32], cases: list[Case]) -> Iterator
         yield {"world": name, **line, "filter": chosen.name, "share": chosen.share}
 
 
-def show(measured: list[dict[str, Any]]) -> None:
+def show_kinds(built: list[Line], measured: list[Line]) -> None:
+    """One table for each world: what a kind costs and finds."""
+    asked = {(m["world"], m["engine"]): m for m in measured if m["filter"] == "all"}
+    for name in dict.fromkeys(b["world"] for b in built):
+        columns = ("build s", "disk MB", "open ms", "own MB", "mapped MB", "recall@10", "µs", "p95 µs")
+        table = Table("", *columns, title=name)
+        for line in (b for b in built if b["world"] == name):
+            found = asked[name, line["engine"]]
+            costs = (line[c] for c in ("build_s", "disk_mb", "open_ms", "own_mb", "mapped_mb"))
+            table.add_row(line["engine"], *map(str, costs), *(str(found[c]) for c in ("recall", "us", "p95_us")))
+        Console(width=170).print(table)
+
+
+def show_filters(measured: list[Line]) -> None:
     """One table for each world and filter: recall and median time by share."""
-    console = Console(width=170)
     for world_name, name in dict.fromkeys((m["world"], m["filter"]) for m in measured):
-        shares = sorted({m["share"] for m in measured if m["filter"] == name})
-        table = Table("recall@10 · µs", *(f"{100 * s:g} %" for s in shares), title=f"{world_name}: {name}")
         lines = [m for m in measured if (m["world"], m["filter"]) == (world_name, name)]
+        shares = sorted({m["share"] for m in lines})
+        table = Table("recall@10 · µs", *(f"{100 * s:g} %" for s in shares), title=f"{world_name}: {name}")
         for engine in dict.fromkeys(m["engine"] for m in lines):
             cells = {m["share"]: f"{m['recall']:.3f} · {m['us']}" for m in lines if m["engine"] == engine}
             table.add_row(engine, *(cells.get(s, "") for s in shares))
-        console.print(table)
+        Console(width=170).print(table)
 
 
-def summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(built: list[Line], measured: list[Line]) -> Line:
     """The lowest recall over all filters, of the kind that is chosen for the size, against the best peer's."""
-    chosen = {n: f"winnow {kinds.suited(*size)}" for n, size in WORLDS.items()}
+    chosen = {n: f"winnow {kinds.suited(*size)}" for n, size in SIZES.items()}
     own = [m for m in measured if m["engine"] == chosen[m["world"]]]
     worst = {e: min(m["recall"] for m in measured if m["engine"] == e) for e in {m["engine"] for m in measured}}
-    peer = max((e for e in worst if not e.startswith("winnow")), key=worst.__getitem__)
+    peer = max((e for e in worst if e.startswith("faiss") and e != "faiss Exact"), key=worst.__getitem__)
+    ours, theirs = min(m["recall"] for m in own), worst[peer]
     return {
-        "name": "vectors",
-        "ours": min(m["recall"] for m in own),
-        "peer": worst[peer],
-        "ratio": round(min(m["recall"] for m in own) / max(worst[peer], 1e-9), 3),
-        "unit": "lowest recall@10 over all filters",
-        "peer_name": peer,
-        "target": TARGET,
+        "name": "vectors", "ours": ours, "peer": theirs, "ratio": round(ours / max(theirs, 1e-9), 3),
+        "unit": "lowest recall@10 over all filters", "peer_name": peer, "target": TARGET,
         "slowest_us": {n: max((m["us"] for m in own if m["world"] == n), default=None) for n in chosen},
-        "lowest": worst,
-        "machine": platform.machine(),
-        "load": os.getloadavg()[0],
-        "measured": measured,
-    }
+        "lowest": worst, **where(), "built": built, "measured": measured,
+    }  # fmt: skip
+
+
+def where() -> Line:
+    """Machine, commit and day of a run."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
+    machine = f"{platform.machine()}, one of {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    return {"at": datetime.now(UTC).date().isoformat(), "commit": commit, "machine": machine}

@@ -15,20 +15,20 @@ from winnow.console.mirror import Mirror
 from winnow.console.origin import check_origin
 from winnow.core.errors import WinnowError
 from winnow.http import app as http
-from winnow.http import errors
+from winnow.http import errors, pictures, search
 from winnow.http.process import project_folder
 from winnow.project import Project
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _HEADERS = {
-    # Nothing but what the package itself brings may run, load or frame the page.
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    # Nothing but what the package itself brings may run, load or frame the page; it may show pictures that it holds.
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "cache-control": "no-cache",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-_INDEX = "index.html"
+_INDEX, _SEARCH, _REVIEW = "index.html", "search.html", "review.html"
 
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 Ids = Annotated[list[str], Body(embed=True, max_length=1000, description="ids of rows")]
@@ -42,9 +42,17 @@ def create(project: Project | None = None) -> FastAPI:
     """
     project = project or Project(project_folder())
     app = http.create(project)
+    app.include_router(search.router)
+    app.include_router(pictures.router)
     app.include_router(_reading(Mirror(project.log, project.tables, project.events)))
-    app.add_middleware(Page, local=project.settings.open_to_all)
+    app.add_middleware(Page, local=project.settings.open_to_all, index=_index(project))
     return app
+
+
+def _index(project: Project) -> str:
+    """The page of a project: that of the search, where every system is one."""
+    systems = project.systems.values()
+    return _SEARCH if systems and all(s.alike and s.picture for s in systems) else _INDEX
 
 
 class Page:
@@ -53,14 +61,16 @@ class Page:
     Args:
         app: the API.
         local: whether the API asks for no keys: then only this machine's own pages and programs may use it.
+        index: the file that is the page at `/`.
     """
 
-    def __init__(self, app: ASGIApp, *, local: bool) -> None:
+    def __init__(self, app: ASGIApp, *, local: bool, index: str = _INDEX) -> None:
         self._app, self._local = app, local
         folder = files("winnow.console") / "static"
         named = [file for file in folder.iterdir() if _suffix(file.name) in _TYPES]
         self._files = {f"/console/{file.name}": _reply(file.name, file.read_bytes()) for file in named}
-        self._files["/"] = self._files.pop(f"/console/{_INDEX}")
+        self._files["/"] = self._files.pop(f"/console/{index}")
+        self._files["/review"] = self._files.pop(f"/console/{_REVIEW}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._answers(scope)(scope, receive, send)

@@ -12,10 +12,11 @@ from winnow.core.time import now_us
 from winnow.evaluation import rankers
 from winnow.evaluation.report import Record, pick
 from winnow.releases.release import Release
-from winnow.training import dataset, judge
+from winnow.training import dataset, judge, likeness
 from winnow.training import train as training
+from winnow.training.album import sides
 from winnow.training.dataset import Dataset
-from winnow.training.fit import Progress, silent
+from winnow.training.fit import Progress, silent, wanted
 from winnow.training.stores import Stores
 
 
@@ -76,10 +77,33 @@ def compare(
         return gate.first(candidate.id)
     data = data or _held_out(stores, system, candidate)
     old = stores.registry.open(system.name, champion)
+    compared = _rankings if system.ranking is not None else _likeness
+    differences = pick(compared(stores, candidate, old, data=data, threads=threads), slice="all")
+    return gate.decide(candidate.id, champion, differences, system.retrain.promote_if)
+
+
+def _rankings(stores: Stores, candidate: Release, old: Release, *, data: Dataset, threads: int) -> list[Record]:
+    """What orders the lists, on the same impressions."""
+    if not _serves(old, "ranking"):
+        return []
     theirs = data if _same_plan(old, candidate) else _held_out(stores, declared(old), candidate)
     pair = [_serving_rung(r, d, threads) for r, d in ((candidate, data), (old, theirs))]
-    differences = pick(rankers.compare(pair[0], pair[1], judge.held_out(data)), slice="all")
-    return gate.decide(candidate.id, champion, differences, system.retrain.promote_if)
+    return rankers.compare(pair[0], pair[1], judge.held_out(data))
+
+
+def _likeness(stores: Stores, candidate: Release, old: Release, *, data: Dataset, threads: int) -> list[Record]:
+    """What finds pictures, where nothing else orders them, on the same queries."""
+    names = [_serves(release, "retrieval") for release in (candidate, old)]
+    if data.album is None or not all(names) or not sides(declared(old)):
+        return []
+    new, before = (r.folder / "retrieval" / str(n) for r, n in zip((candidate, old), names, strict=True))
+    asked = likeness.questions(declared(candidate), data.album, wanted(data.test))
+    return likeness.compare(new, before, asked, data.album, threads=threads)
+
+
+def _serves(release: Release, ladder: str) -> str | None:
+    """Name of the model of a ladder that serves."""
+    return release.manifest.models["serving"].get(ladder)  # type: ignore[no-any-return]
 
 
 def declared(release: Release) -> System:

@@ -77,12 +77,15 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
         pairs: pairs of one pair of keys that live state is kept for; the oldest make room for new ones.
         history_memory_mb: memory for events while training computes features; what does not fit is spilled to disk.
         redis: where the Redis listens that the ingester copies live state to; empty for none.
+        live_folder: where live tables lie: `auto` in shared memory while there is room, else as with `project`, in
+            the project's folder; or a folder in memory, by its whole path. Checkpoints are in the project in any case.
     """
 
     rows: Whole = 1 << 20
     pairs: Whole = 1 << 20
     history_memory_mb: Whole = 4096
     redis: str = ""
+    live_folder: str = "auto"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,7 +190,7 @@ def _fill(kind: type[S], data: Mapping[str, Any], inside: str) -> tuple[S, list[
 
 
 def _unusable(settings: Settings) -> list[Problem]:
-    host, problems = settings.server.host, list(_without_redis(settings))
+    host, problems = settings.server.host, [*_without_redis(settings), *_without_place(settings)]
     if not settings.open_to_all or host in LOOPBACK:
         return problems
     why = "anybody who reaches the port could read people's data and write events"
@@ -200,6 +203,13 @@ def _without_redis(settings: Settings) -> Iterator[Problem]:
     if settings.server.state == "redis" and not settings.features.redis:
         what, fix = "workers would read features in Redis, and none is named", 'set redis = "redis://host:6379/0"'
         yield Problem("no-redis", what, f"{FILE}: features.redis", fix=fix)
+
+
+def _without_place(settings: Settings) -> Iterator[Problem]:
+    place = settings.features.live_folder
+    if place not in ("auto", "project") and not Path(place).is_absolute():
+        what, fix = f"`{place}` says no place for live tables", "`auto`, `project`, or a folder by its whole path"
+        yield Problem("bad-setting", what, f"{FILE}: features.live_folder", fix=fix)
 
 
 def _toml(settings: Settings) -> str:

@@ -117,7 +117,9 @@ class System(Declared):
         labels: step 2, together with the tables and events that everything else refers to.
         features: step 3.
         retrieval: step 4, candidates (a ladder of retrievers), or None when sources need no model.
-        ranking: step 4, scores (a ladder of rankers).
+        ranking: step 4, scores (a ladder of rankers), or None when the sources' own scores order.
+        relevance: step 4, a category of the items: those that share a value are alike. Retrieval of like items is
+            judged by it, and models that learn from likeness learn from it.
         pipeline: step 5.
         monitors: step 6.
         retrain: step 6.
@@ -128,7 +130,8 @@ class System(Declared):
     labels: Any
     features: Sequence[Any]
     retrieval: Ladder | None = field(kw_only=True, default=None)
-    ranking: Ladder = field(kw_only=True)
+    ranking: Ladder | None = field(kw_only=True, default=None)
+    relevance: Any = field(kw_only=True, default=None)
     pipeline: Any = field(kw_only=True)
     metrics: Sequence[Declared] = field(kw_only=True, default=())
     monitors: Sequence[Declared] = field(kw_only=True, default=())
@@ -139,19 +142,35 @@ class System(Declared):
         """The hash of the resolved declaration; every model, log line and reply carries it."""
         return digest(self.to_data())
 
+    def to_data(self) -> dict[str, Any]:
+        data = super().to_data()
+        return data if self.relevance is not None else {k: v for k, v in data.items() if k != "relevance"}
+
+    @property
+    def picture(self) -> str | None:
+        """The column of the items that holds their picture, if there is one: the first of kind `image`."""
+        columns = self.labels.item.columns.items()
+        return next((name for name, kind in columns if kind.media == "image"), None)
+
+    @property
+    def alike(self) -> bool:
+        """Whether it answers an item with items: one table plays both roles."""
+        return bool(self.labels.user.name == self.labels.item.name)
+
     def parts(self) -> list[Declared]:
         """Every declaration inside, once each."""
         found: dict[int, Declared] = {id(d): d for f in self._fields() for d in walk(f)}
         return list(found.values())
 
     def _fields(self) -> tuple[Any, ...]:
-        return (self.frame, self.labels, self.features, self.retrieval, self.ranking, self.pipeline,
+        return (self.frame, self.labels, self.features, self.retrieval, self.ranking, self.relevance, self.pipeline,
                 self.metrics, self.monitors, self.retrain)  # fmt: skip
 
     def find_problems(self) -> list[Problem]:
         """Every mistake in the declaration, design mistakes included, in the order of the file."""
         found = [p for part in self.parts() for p in part.problems(self)]
         found += self._feature_clashes()
+        found += self._bad_relevance()
         return sorted(dict.fromkeys(found), key=lambda p: _line(p.where))
 
     def check(self) -> None:
@@ -170,6 +189,15 @@ class System(Declared):
                 if counts[name] > 1:
                     yield Problem("duplicate-feature", f"`{name}` is declared {counts[name]} times", feature.where,
                                   fix="remove one")  # fmt: skip
+
+    def _bad_relevance(self) -> Iterator[Problem]:
+        item, like = self.labels.item.name, self.relevance
+        if like is not None and not (like.table.name == item and len(like.columns) == 1 and like.kind.has_domain):
+            what = f"relevance is `{self.relevance}`, no category of `{item}`"
+            yield Problem("bad-relevance", what, self.where, "items are alike by a column of theirs", "use a category")
+        if self.ranking is None and self.retrieval is None:
+            why = "nothing would be trained and nothing could be judged"
+            yield Problem("no-models", "neither retrieval nor ranking has a ladder", self.where, why, "declare one")
 
 
 def _line(where: str) -> tuple[str, int]:

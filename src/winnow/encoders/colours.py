@@ -29,6 +29,7 @@ class ColourGrid(Encoder):
     """
 
     of: ClassVar[Media] = "image"
+    revision: ClassVar[int] = 2  # 16 bits of grey, and transparency by a colour, are read as they are meant
     grid: int = 4
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,15 @@ class Moments:
         return max(len(self.at), *(len(r) for r in self.refs.values()), *(len(c) for c in self.context.values()), 1)
 
 
+@runtime_checkable
+class Ahead(Protocol):
+    """A state that fetches from elsewhere, and is quicker when it knows what is going to be asked for."""
+
+    def ahead(self, wanted: Sequence[tuple[Aggregate, tuple[Ints, ...]]]) -> None:
+        """Gets aggregates for their keys, one or two int64 [n] each; asking for anything else is no mistake."""
+        ...
+
+
 class View:
     """The moments and the state behind the features, with every look-up shared between features.
 
@@ -49,6 +58,7 @@ class View:
         self.moments, self.state, self.roles = moments, state, roles
         self._aggregates = aggregates
         self._seen: dict[str | tuple[str, str], Any] = {}
+        self._untold = bool(aggregates) and isinstance(state, Ahead)
 
     @property
     def at(self) -> Ints:
@@ -79,7 +89,7 @@ class View:
 
     def recent(self, aggregate: Aggregate) -> tuple[Ints, Ints]:
         """The last k values and times of a single-valued key, int64 [1 or n, k]."""
-        return self._once(aggregate.name, lambda: self.state.recent(aggregate, *self._keys(aggregate).flat))
+        return self._once(aggregate.name, lambda: self.state.recent(aggregate, *self._asked(aggregate).flat))
 
     def _once(self, name: str | tuple[str, str], make: Callable[[], T]) -> T:
         made = self._seen.get(name)
@@ -100,9 +110,18 @@ class View:
     def _keys(self, aggregate: Aggregate) -> "_Keys":
         return self._once(("keys", aggregate.subject), lambda: _Keys([self.path(p) for p in aggregate.by], self.at))
 
+    def _asked(self, aggregate: Aggregate) -> "_Keys":
+        """The keys of an aggregate, for a look-up; before the first one the state is told of all of them."""
+        if self._untold:
+            self._untold = False
+            roles = [{self.roles.get(path.table.name, "") for path in a.by} for a in self._aggregates]
+            known = [a for a, of in zip(self._aggregates, roles, strict=True) if of <= self.moments.refs.keys()]
+            cast(Ahead, self.state).ahead([(a, self._keys(a).flat[0]) for a in known])
+        return self._keys(aggregate)
+
     def _look_up(self, aggregate: Aggregate) -> None:
         """Everything that will be asked about the keys of an aggregate, at once."""
-        keys, wanted = self._keys(aggregate), {aggregate.name: aggregate}
+        keys, wanted = self._asked(aggregate), {aggregate.name: aggregate}
         wanted |= {a.name: a for a in self._aggregates if a.subject == aggregate.subject and a.kind != "recent"}
         found = self.state.windows(list(wanted.values()), *keys.flat)
         for (name, a), values in zip(wanted.items(), found, strict=True):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from msgspec import to_builtins
 
 from winnow import systems as box
 from winnow.core.errors import Conflict, DeclarationError, NotFound, Problem, unknown
@@ -27,9 +28,10 @@ from winnow.evaluation.report import Record
 from winnow.features.history import Budget
 from winnow.features.plan import Plan
 from winnow.monitoring.checks import Finding
-from winnow.project import importing, shared
+from winnow.project import importing, pictures, shared
 from winnow.releases.registry import Registry
 from winnow.serving.effects import served_events
+from winnow.serving.gallery import MEDIA, Gallery
 
 if TYPE_CHECKING:
     from winnow.continual.gate import Verdict
@@ -169,7 +171,12 @@ class Project:
     @cached_property
     def encodings(self) -> Encodings:
         """Vectors of texts and images, by encoder and content."""
-        return Encodings(self.folder / "vectors", media=self.folder / "media")
+        return Encodings(self.folder / "vectors", media=self.folder / MEDIA)
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """The pictures of the media folder."""
+        return Gallery(self.folder / MEDIA)
 
     @property
     def budget(self) -> Budget:
@@ -184,7 +191,7 @@ class Project:
         """Read a data set into the log; doing it again adds nothing.
 
         Args:
-            name: of the importer.
+            name: of the importer; `pictures` takes a folder or a Parquet file of them.
             path: folder or file.
             mapping: TOML file for the importer `mapping`.
             progress: whether to show a progress line; None for only on a terminal.
@@ -192,6 +199,8 @@ class Project:
         Raises:
             NotFound: `unknown-importer`, `no-such-path`, `missing-file`.
         """
+        if name == pictures.NAME:
+            return pictures.import_pictures(self, path, progress=progress)
         kinds = {n: self.intake.kinds(n) for n in (*self.tables, *self.events)}
         return load_data(importing.find(name, mapping, kinds), path, self.intake, progress=progress)
 
@@ -268,6 +277,13 @@ class Project:
     def explain(self, system: str, *, user: str, **options: Any) -> dict[str, Any]:
         """Rank and tell every stage and every reason."""
         return self.runtime.explain(system, {"user": user, **options})
+
+    def search(self, system: str, **options: Any) -> dict[str, Any]:
+        """Pictures like a picture; options and reply are those of the HTTP route (`serving.search`)."""
+        from winnow.serving.search import parse
+
+        reply: dict[str, Any] = to_builtins(self.runtime.search(system, parse(options)))
+        return reply
 
     # What is known about features
 

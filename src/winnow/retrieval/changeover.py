@@ -69,12 +69,9 @@ class Changing:
 
     def search(self, queries: Vectors, k: int, allowed: Allowed = None, *, encoder: str) -> Found:
         """See `VectorIndex.search`; answered by the index of `encoder`."""
-        now = self._now
-        if now.before is not None and encoder == now.before.encoder != now.present.encoder:
-            if self._clock() < now.until:
-                return now.before.search(queries, k, allowed, encoder=encoder)
-            self.retire()
-        return now.present.search(queries, k, allowed, encoder=encoder)
+        now = self._in_time()
+        index = now.before if now.before is not None and encoder == now.before.encoder else now.present
+        return index.search(queries, k, allowed, encoder=encoder)
 
     def upsert(self, rows: Ints, vectors: Vectors, *, encoder: str) -> None:
         """As `Live.upsert`, by the present encoder. While a change runs, the rows are encoded again for the next index.
@@ -135,10 +132,18 @@ class Changing:
                 self._noted = None
         return following
 
-    def retire(self) -> None:
-        """Lets go of the index before the last change."""
-        with self._lock:
-            self._now = _Generations(self._now.present)
+    def _in_time(self) -> _Generations:
+        """What answers now; lets go of the index before a change when its time of grace is over."""
+        now = self._now
+        if now.before is None or self._clock() < now.until:
+            return now
+        alone = _Generations(now.present)
+        if self._lock.acquire(blocking=False):  # a search waits for no writer; another search lets go later
+            try:
+                self._now = alone if self._now is now else self._now
+            finally:
+                self._lock.release()
+        return alone
 
     def _begin(self, encoder: str) -> Live:
         with self._lock:

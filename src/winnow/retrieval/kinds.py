@@ -16,7 +16,7 @@ import numpy as np
 
 from winnow.core.errors import Problem, Unavailable, unknown
 from winnow.retrieval.checks import check_encoder, check_items
-from winnow.retrieval.index import Ints, Stored, Vectors
+from winnow.retrieval.index import FORMAT, Ints, Stored, Vectors
 from winnow.retrieval.kept import Kept
 from winnow.retrieval.lists import IVF, LISTED, PQ
 from winnow.retrieval.quantised import FILE, HNSW, Quantised
@@ -27,7 +27,6 @@ LEAST = 256
 """Fewer items than this are not quantised: every kind is `Exact`."""
 
 _lib: Any = faiss  # its type stubs miss half of what it has
-_FORMAT = 2
 
 
 class Exact(Stored):
@@ -95,14 +94,14 @@ def resident(kind: str, items: int, dimensions: int) -> int:
 def open_index(folder: Path, *, encoder: str) -> Stored:
     """An index from the folder that `save` wrote; vectors and lists stay on disk and are shared between processes.
 
-    An index in an older format is built again, in memory.
-
     Raises:
         Conflict: `encoder-differs` when the index was made by another version than `encoder`.
         Unavailable: `index-unreadable`.
     """
     try:
         facts = json.loads((folder / "index.json").read_text())
+        if facts["format"] != FORMAT:
+            raise ValueError(f"its format is {facts['format']}, not {FORMAT}")
         check_encoder(encoder, facts["encoder"])
         vectors, rows = np.load(folder / "vectors.npy", mmap_mode="r"), np.load(folder / "rows.npy")
         if not len(vectors) == len(rows) == facts["items"]:
@@ -122,8 +121,6 @@ def _open_quantised(
 ) -> Stored:
     # Codes, lists and links are mapped. The flag for lists on disk would map them too, but starts 32 threads a search.
     ready = _lib.read_index(str(folder / FILE), _lib.IO_FLAG_MMAP_IFC)
-    if facts.get("format") != _FORMAT:
-        return build(*given, kind=kind.__name__)
     lists = {"listed": np.load(folder / LISTED, mmap_mode="r")} if issubclass(kind, IVF) else {}
     return kind(*given, ready=ready, breadth=int(facts["breadth"]), **lists)
 

@@ -98,11 +98,9 @@ class Walk:
         seen = np.cumsum(counts)
         self.density = float(seen[-1] / self._lists.sizes[ahead].sum())
         upto = min(int(np.searchsorted(seen, enough - self.permitted)) + 1, len(ahead))
-        self.passed, self.permitted, self.looks = (
-            self.passed + upto,
-            self.permitted + int(seen[upto - 1]),
-            self.looks + 1,
-        )
+        self.passed += upto
+        self.permitted += int(seen[upto - 1])
+        self.looks += 1
         chosen = ahead[:upto][counts[:upto] > 0]
         return chosen, self._nearness[chosen]
 
@@ -118,14 +116,17 @@ class IVF(Quantised):
         listed: NDArray[np.int32] | None = None,
     ):  # fmt: skip
         super().__init__(vectors, rows, encoder, ready=ready, breadth=breadth)
-        self.widest = int(self._index.nlist)
         self._lists = Lists.of(self._index, listed)
 
+    @property
+    def widest(self) -> int:
+        return int(self._index.nlist)
+
     def _built(self) -> Any:
-        self.widest = max(1, min(int(4 * len(self) ** 0.5), len(self) // _LEAST))
-        index = self._empty(_lib.IndexFlatIP(self.dimensions), self.widest)
+        lists = max(1, min(int(4 * len(self) ** 0.5), len(self) // _LEAST))
+        index = self._empty(_lib.IndexFlatIP(self.dimensions), lists)
         index.cp.niter = _ROUNDS
-        sample = np.random.default_rng(0).permutation(len(self))[: self.widest * _SAMPLE]
+        sample = np.random.default_rng(0).permutation(len(self))[: lists * _SAMPLE]
         index.train(self.vectors[np.sort(sample)])
         index.add_with_ids(self.vectors, self.rows)
         return index

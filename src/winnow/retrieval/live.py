@@ -12,7 +12,7 @@ import numpy as np
 from winnow.core.errors import Conflict, Problem
 from winnow.retrieval import kinds
 from winnow.retrieval.checks import check_encoder, check_items, check_vectors
-from winnow.retrieval.index import Found, Ints, Stored, Vectors, merged
+from winnow.retrieval.index import SCAN_NUMBERS, Found, Ints, Stored, Vectors, merged
 from winnow.retrieval.kept import Allowed, Kept, Mask
 from winnow.retrieval.overlay import Overlay, Rest
 
@@ -143,7 +143,8 @@ class Live:
     @property
     def wants_rebuild(self) -> bool:
         """Whether changes have grown enough to slow searches down."""
-        return self._now.changes > max(REBUILD_FROM, REBUILD_SHARE * len(self._now.base))
+        most = min(REBUILD_SHARE * len(self._now.base), SCAN_NUMBERS / max(self.dimensions, 1))
+        return self._now.changes > max(REBUILD_FROM, most)
 
     def rebuild(self, *, kind: str = "auto", threads: int = 1, memory: int | None = None) -> Stored:
         """Builds a new base from what is valid now, beside the old one, and moves to it without losing a change.

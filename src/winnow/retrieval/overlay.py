@@ -1,4 +1,4 @@
-"""Vectors that came after an index was built: a buffer that only grows, compared as a whole with each query."""
+"""Vectors that came after an index was built: a buffer that is compared as a whole with each query."""
 
 from typing import NamedTuple
 
@@ -50,30 +50,34 @@ class Overlay:
     def put(self, rows: Ints, vectors: Vectors) -> None:
         """Adds distinct rows or replaces their vectors."""
         self.remove(rows)
-        self._fit(self._n + len(rows), int(rows.max(initial=-1)) + 1)
+        self._fit(len(rows), int(rows.max(initial=-1)) + 1)
         new = slice(self._n, self._n + len(rows))
         self._rows[new], self._vectors[new], self._current[new] = rows, vectors, True
         self._place[rows] = np.arange(new.start, new.stop)
         self._n = new.stop
 
-    def remove(self, rows: Ints) -> bool:
-        """Takes rows out; False when none was in."""
+    def remove(self, rows: Ints) -> None:
+        """Takes rows out; those that are not in are fine."""
         known = rows[(rows >= 0) & (rows < len(self._place))]
         places = self._place[known]
         self._current[places[places >= 0]] = False
         self._place[known] = -1
-        return bool((places >= 0).any())
 
     def seen(self) -> Rest:
         """What it holds now."""
         return Rest(self._rows[: self._n], self._vectors[: self._n], np.flatnonzero(self._current[: self._n]))
 
-    def _fit(self, entries: int, rows: int) -> None:
-        # Buffers are replaced, not resized: searches may still read the old ones.
-        if entries > len(self._rows):
-            spare = max(entries, 2 * len(self._rows)) - len(self._rows)
-            self._rows = np.pad(self._rows, (0, spare))
-            self._vectors = np.pad(self._vectors, ((0, spare), (0, 0)))
-            self._current = np.pad(self._current, (0, spare))
+    def _fit(self, more: int, rows: int) -> None:
+        if self._n + more > len(self._rows):
+            self._renew(more)
         if rows > len(self._place):
             self._place = np.pad(self._place, (0, 2 * rows - len(self._place)), constant_values=-1)
+
+    def _renew(self, more: int) -> None:
+        """Goes on in new buffers, without what was replaced: searches may still read the old ones."""
+        current = np.flatnonzero(self._current[: self._n])
+        n, size = len(current), max(2 * (len(current) + more), _START)
+        rows, vectors = np.empty(size, np.int64), np.empty((size, self._vectors.shape[1]), np.float32)
+        rows[:n], vectors[:n] = self._rows[current], self._vectors[current]
+        self._rows, self._vectors, self._current, self._n = rows, vectors, np.arange(size) < n, n
+        self._place[rows[:n]] = np.arange(n)

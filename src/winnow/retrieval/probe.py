@@ -1,5 +1,6 @@
 """How much an index finds of what an exact scan finds, and a probe that keeps measuring it on a live one."""
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from winnow.retrieval.live import Live, Snapshot
 from winnow.retrieval.quantised import overlap
 
 LEAST = 0.95
+_log = logging.getLogger(__name__)
 _EVERY_US = 60_000_000
 _ENOUGH = 32  # queries of people, below which items stand in for them
 
@@ -76,7 +78,9 @@ class Probe:
         self._every, self._clock, self._told = every, clock, told
         self._asked = _Asked("", np.zeros((size, 0), np.float32))
         self._turn = threading.Lock()
+        self._begun = -every  # the last measurement, also one that failed
         self.last: Measured | None = None
+        self.trouble: str = ""  # why the last measurement in the background failed
 
     def note(self, queries: Vectors, *, encoder: str) -> None:
         """Remembers queries, float32 [Q, D], that were asked; cheap enough for the request path."""
@@ -87,16 +91,15 @@ class Probe:
 
     @property
     def due(self) -> bool:
-        return self.last is None or self._clock() - self.last.at >= self._every
+        return self._clock() - self._begun >= self._every
 
     def refresh(self) -> Measured:
         """Measures now, against all items that can be found now."""
+        self._begun = self._clock()
         live = self._index()
         now, asked = live.snapshot, self._asked
-        queries = asked.seen() if asked.encoder == live.encoder else np.zeros((0, live.dimensions), np.float32)
-        by_people = len(queries) >= _ENOUGH
-        if not by_people:
-            queries = _some(now, self._size)
+        by_people = asked.encoder == live.encoder and asked.count >= _ENOUGH
+        queries = asked.seen() if by_people else _some(now, self._size)
         reached = recall(now, queries, self._k)
         if reached < self._least:
             now.base.widen()
@@ -116,6 +119,10 @@ class Probe:
     def _refresh_in_turn(self) -> None:
         try:
             self.refresh()
+            self.trouble = ""
+        except Exception as error:
+            self.trouble = f"{type(error).__name__}: {error}"
+            _log.error("the recall of an index could not be measured", exc_info=True)
         finally:
             self._turn.release()
 

@@ -29,7 +29,6 @@ class Quantised(Stored):
     """
 
     narrowest = 8
-    widest = 2_048
 
     def __init__(self, vectors: Vectors, rows: Ints, encoder: str, *, ready: Any = None, breadth: int = 0):
         super().__init__(vectors, rows, encoder)
@@ -37,6 +36,11 @@ class Quantised(Stored):
         self.breadth = breadth or self.narrowest
         if not breadth:
             self.tune(self._sample())
+
+    @property
+    def widest(self) -> int:
+        """The breadth beyond which `widen` does not go."""
+        return 2_048
 
     @abstractmethod
     def _built(self) -> Any:

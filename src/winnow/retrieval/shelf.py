@@ -52,19 +52,35 @@ class Shelf:
             Conflict: `encoder-differs`.
             Unavailable: `index-unreadable`, also when nothing was saved yet.
         """
-        try:
-            names = json.loads((self._folder / _CURRENT).read_text())
-            base = open_index(self._folder / names["base"], encoder=encoder)
-            with (self._folder / names["changes"]).open("rb") as file, np.load(file) as changes:
-                index = Live(base)
-                index.delete(changes["gone"])
-                index.upsert(changes["rows"], changes["vectors"], encoder=encoder)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-            fix = "build the index again from the log"
-            problem = Problem("index-unreadable", f"the index cannot be read: {error}", str(self._folder), fix=fix)
-            raise Unavailable(problem) from error
+        named = self._named()
+        while True:
+            try:
+                return self._opened(json.loads(named), encoder)
+            except (Unavailable, OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+                if (now := self._named()) == named:
+                    raise self._unreadable(error) from error
+                named = now  # a save replaced the files while they were being opened
+
+    def _opened(self, names: dict[str, str], encoder: str) -> Live:
+        base = open_index(self._folder / names["base"], encoder=encoder)
+        with (self._folder / names["changes"]).open("rb") as file, np.load(file) as changes:
+            index = Live(base)
+            index.delete(changes["gone"])
+            index.upsert(changes["rows"], changes["vectors"], encoder=encoder)
         self._base = (base, names["base"])
         return index
+
+    def _named(self) -> str:
+        try:
+            return (self._folder / _CURRENT).read_text()
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> Unavailable:
+        if isinstance(error, Unavailable):
+            return error
+        what, fix = f"the index cannot be read: {error}", "build the index again from the log"
+        return Unavailable(Problem("index-unreadable", what, str(self._folder), fix=fix))
 
     def _next(self) -> int:
         """A number that no file here has, not even one that a killed process left."""

@@ -15,8 +15,10 @@ from winnow.features.batch import FeatureBatch
 from winnow.features.plan import Plan
 from winnow.models.base import Scorer, load_scorer
 from winnow.models.calibration import Calibration
+from winnow.models.picture_retrieval import PictureRetriever
 from winnow.releases.manifest import Manifest
 from winnow.releases.release import Release
+from winnow.serving.pictures import PictureFiles, open_pictures
 from winnow.serving.vectors import VectorSpace, open_space
 
 T = TypeVar("T")
@@ -92,7 +94,9 @@ class Bundle:
         return self.space
 
 
-def load(release: Release, system: System, *, bad: Mapping[str, str] | None = None) -> Bundle:
+def load(
+    release: Release, system: System, *, bad: Mapping[str, str] | None = None, pictures: PictureFiles | None = None
+) -> Bundle:
     """A release in memory.
 
     Args:
@@ -100,21 +104,23 @@ def load(release: Release, system: System, *, bad: Mapping[str, str] | None = No
         system: the declaration of the project, for a release that carries none.
         bad: files that are damaged → what is wrong with them. When given, parts that need such a file, or fail to
             load, are left out and listed in `faults`; when None, the first failure is raised.
+        pictures: of the items, for systems that search by them.
 
     Raises:
         Conflict: `plan-differs` when the features were declared differently when the release was built.
         Unavailable: `release-corrupt` and what the parts raise.
     """
-    return _Loading(release, system, bad).bundle()
+    return _Loading(release, system, bad, pictures).bundle()
 
 
 class _Loading:
     """The steps of `load`."""
 
-    def __init__(self, release: Release, system: System, bad: Mapping[str, str] | None):
+    def __init__(self, release: Release, system: System, bad: Mapping[str, str] | None, pictures: PictureFiles | None):
         # The working copy may be edited while the release serves: it counts only where the release brings no own.
         self.release, self.system, self.bad = release, release.system() or system, bad
         self.faults: dict[str, str] = {}
+        self.pictures = pictures
 
     @cached_property
     def serving(self) -> Mapping[str, str]:
@@ -161,7 +167,9 @@ class _Loading:
             return None
 
     def rung_names(self) -> list[str]:
-        """The serving model first, then the heuristic."""
+        """The serving model first, then the heuristic; none where nothing is ranked."""
+        if self.system.ranking is None:
+            return []
         folder = self.release.folder / "ranking"
         known = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
         first = self.serving.get("ranking", known[-1] if known else "")
@@ -178,8 +186,11 @@ class _Loading:
         folder, labels = self.release.folder / "retrieval", self.system.labels
         name = self.serving.get("retrieval", "")
         encoder = str(self.release.manifest.models.get("encoder", self.release.id))
+        seq = self.release.manifest.window.to_seq
+        if self.system.retrieval and isinstance(self.system.retrieval.serving, PictureRetriever):
+            return open_pictures(folder / name, folder / "index", encoder=encoder, seq=seq, files=self.pictures)
         return open_space(
-            folder / name, folder / "index", encoder=encoder, plan=self.plan,
+            folder / name, folder / "index", encoder=encoder, seq=seq, plan=self.plan,
             user_role=labels.user_role, item_role=labels.item_role,
         )  # fmt: skip
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from winnow.core.errors import Problem, Unavailable, WinnowError
 from winnow.core.system import System
@@ -17,6 +19,7 @@ from winnow.serving.explain import explain
 from winnow.serving.gather import Gatherer
 from winnow.serving.hydrate import hydrate
 from winnow.serving.kit import Kit
+from winnow.serving.pictures import PictureFiles
 from winnow.serving.renew import Renewal
 from winnow.serving.reply import CHAMPION, reply
 from winnow.serving.request import RankReply, RankRequest
@@ -39,6 +42,7 @@ class Desk:
         ids: ids and row numbers.
         gatherer: threads for the sources.
         served: where replies are logged; None leaves them out.
+        pictures: of the items, for systems whose items are pictures.
         observe: called with the system's name and the trace of every request.
         clock: the present, microseconds UTC.
     """
@@ -51,11 +55,13 @@ class Desk:
         *,
         gatherer: Gatherer,
         served: ServedLog | None = None,
+        pictures: PictureFiles | None = None,
         observe: Observe = unobserved,
         clock: Callable[[], int] = now_us,
     ):
         self.system, self._renewal, self._ids = system, renewal, ids
         self._gatherer, self._served, self._observe, self._clock = gatherer, served, observe, clock
+        self.pictures = pictures
         self._kit: Kit | None = None
         self._fault: Problem | None = Problem("starting", f"{system.name} is still being loaded", system.name)
         self._turn = threading.Lock()
@@ -81,6 +87,10 @@ class Desk:
             raise Unavailable(self.trouble or _no_release(self.system.name))
         return self._kit
 
+    def row(self, item: str) -> int:
+        """The row number of an item; -1 for an id that the log has never seen."""
+        return int(self._ids.rows(self.system.labels.item.name, [item])[0])
+
     def refresh(self) -> None:
         """Moves to the next kit; see `Renewal.next`."""
         with self._turn, self._noting():
@@ -89,15 +99,25 @@ class Desk:
                 self._warm(kit)
             self._kit = kit
 
-    def rank(self, request: RankRequest, *, log: bool = True) -> RankReply:
+    def catch_up(self) -> None:
+        """Lets the index take in what changed since it last did."""
+        if self._kit is not None:
+            self._renewal.catch_up(self._kit)
+
+    def rank(self, request: RankRequest, *, log: bool = True, picture: NDArray[np.uint8] | None = None) -> RankReply:
         """The reply to a request, logged as served unless nobody will see it.
+
+        Args:
+            request: as it came in.
+            log: whether it is logged.
+            picture: what to look for, uint8 [H, W, 3], when that is no item.
 
         Raises:
             InputError: with every bad parameter.
             Unavailable: `no-release`.
         """
         start, kit = time.perf_counter(), self.kit
-        query = hydrate(request, kit, self._ids)
+        query = hydrate(request, kit, self._ids, picture)
         trace = Trace(full=query.explain)
         ranking = kit.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)
         if self._served is not None and log and len(ranking.shown):

@@ -4,6 +4,7 @@ import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,19 @@ from winnow.serving.query import Boost, Query
 from winnow.serving.request import Condition, RankRequest
 
 
-def hydrate(request: RankRequest, kit: Kit, ids: IdMap) -> Query:
+def hydrate(request: RankRequest, kit: Kit, ids: IdMap, picture: NDArray[np.uint8] | None = None) -> Query:
     """The query behind a request.
+
+    Args:
+        request: as it came in.
+        kit: what it is served with.
+        ids: ids and row numbers.
+        picture: what to look for, uint8 [H, W, 3], when that is no item.
 
     Raises:
         InputError: with every bad parameter: `unknown-context`, `unknown-column`, `bad-value`, `size-too-large`.
     """
-    return _Hydration(request, kit, ids).query()
+    return replace(_Hydration(request, kit, ids).query(), picture=picture)
 
 
 class _Hydration:
@@ -46,15 +53,18 @@ class _Hydration:
         if self.problems:
             raise InputError(*self.problems)
         user_id = str(request.user)
+        user = int(self.ids.rows(self.labels.user.name, [user_id])[0])
+        # Nothing is an answer to itself.
+        itself = np.array([user] * (self.kit.system.alike and user >= 0), np.int64)
         return Query(
             recommendation_id=uuid.uuid4().hex,
             user_id=user_id,
-            user=int(self.ids.rows(self.labels.user.name, [user_id])[0]),
+            user=user,
             at=self.kit.live.watermark,
             size=size,
             deadline=time.monotonic() + self._seconds(),
             context=context,
-            exclude=self._rows(item.name, request.exclude),
+            exclude=np.concatenate([self._rows(item.name, request.exclude), itself]),
             allowed=np.logical_and.reduce(masks) if masks else None,
             boosts=boosts,
             diversity=request.diversity,

@@ -18,7 +18,7 @@ from winnow.encoders.encodings import Encodings
 from winnow.features.batch import Ints
 from winnow.features.declare import Feature
 from winnow.features.embedding import embeds, encode_rows
-from winnow.features.live import Caps, LiveWriter
+from winnow.features.live import Caps, LiveWriter, memory_for
 from winnow.serving.aggregates import needed, released
 from winnow.serving.stores import Stores
 
@@ -43,6 +43,7 @@ class Ingester:
         rows: applied at a time when there is much to catch up with.
         caps: how large live tables may grow.
         encodings: where the vectors of texts and images go, when features embed any.
+        memory: a folder in shared memory for the tables in use: see `LiveWriter`.
 
     Raises:
         Conflict: `live-locked` when another ingester runs.
@@ -58,13 +59,15 @@ class Ingester:
         rows: int,
         caps: Caps | None = None,
         encodings: Encodings | None = None,
+        memory: Path | None = None,
     ):
         self._log, self._rows, self._encodings = log, rows, encodings
         self._features: list[Feature] = []
         self._embed(systems := list(systems))
         self._writer = LiveWriter(
-            folder, needed(systems), tables, replay=self._replay, caps=caps, batch=rows, threads=_THREADS, wait=False
-        )
+            folder, needed(systems), tables, replay=self._replay, caps=caps, batch=rows, threads=_THREADS, wait=False,
+            memory=memory,
+        )  # fmt: skip
         self._asked = time.monotonic() - _IDLE_S
 
     @classmethod
@@ -84,6 +87,7 @@ class Ingester:
             rows=settings.ingest.batch_rows,
             caps=Caps(rows=settings.features.rows, pairs=settings.features.pairs),
             encodings=stores.encodings,
+            memory=memory_for(settings.features.live_folder),
         )
 
     def step(self) -> int:

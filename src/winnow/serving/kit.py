@@ -13,6 +13,7 @@ from winnow.data.schema import Table
 from winnow.encoders.base import Encoder
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import FeatureBatch, Floats
+from winnow.features.plan import Plan
 from winnow.features.state import State
 from winnow.features.view import Moments, View
 from winnow.serving.catalogue import Catalogue, existing
@@ -66,7 +67,10 @@ class Kit:
 
     def view(self, query: Query, rows: Ints) -> View:
         """Columns and counts of items, and of the user, as features see them."""
-        return View(self._moments(query, rows, query.at), Steady(self.live), self.bundle.plan.roles)
+        labels = self.system.labels
+        # Where one table plays both, as in a search for things like this one, its columns are asked of the items.
+        roles = {**self.bundle.plan.roles, labels.item.name: labels.item_role}
+        return View(self._moments(query, rows, query.at), Steady(self.live), roles)
 
     def recent(self, aggregate: Aggregate, query: Query) -> Ints:
         """What the user's last events were about, newest first, without padding."""
@@ -82,9 +86,8 @@ class Kit:
 
         return self.live.consistently(compute)
 
-    def user_side(self, query: Query) -> FeatureBatch:
-        """The features of the user and the request, one row."""
-        plan = self.bundle.vectors.user_plan
+    def user_side(self, query: Query, plan: Plan) -> FeatureBatch:
+        """The features of the user and the request, one row; `plan` has no others."""
         return self.live.consistently(lambda s: plan.compute(self._moments(query, None, s.as_of), s))
 
     def existing(self, query: Query, rows: Ints) -> Mask:

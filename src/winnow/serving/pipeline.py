@@ -1,7 +1,7 @@
 """The pipeline: step 5 of a system, and the path of every request through it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from winnow.core.candidates import Candidates, merge
@@ -47,7 +47,7 @@ class Pipeline(Declared):
     Args:
         sources: who proposes candidates.
         filters: who drops them; these fail open.
-        value: what predictions are worth.
+        value: what predictions are worth; the sources' scores when nothing predicts.
         slate: what arranges the valued candidates, in this order.
         policy: what may be shown; fails closed.
         candidates: most that are scored.
@@ -56,7 +56,7 @@ class Pipeline(Declared):
 
     sources: Sequence[Source]
     filters: Sequence[Filter] = ()
-    value: Weighted
+    value: Weighted = field(default_factory=Weighted)
     slate: Sequence[Step] = ()
     policy: Sequence[Rule] = ()
     candidates: int = 500

@@ -1,7 +1,7 @@
 """Policy: what may be shown at all. It only fails closed: when a rule cannot be evaluated, nothing passes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from winnow.core.candidates import Candidates, Mask
@@ -43,6 +43,31 @@ class Available(Rule):
 
     def admit(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
         return kit.view(query, candidates.rows).path(self.of) != 0  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Unless(Rule):
+    """Never shows an item whose flag is 1: what is private, what is unsafe.
+
+    Args:
+        of: a flag column of the items.
+        unknown: whether an item without the flag may be shown; False where silence is no permission.
+    """
+
+    of: Path
+    unknown: bool = field(kw_only=True, default=True)
+
+    @property
+    def name(self) -> str:
+        return f"Unless {self.of.columns[-1]}"
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        if self.of.kind.storage != "flag":
+            yield Problem("bad-column", f"`{self.of}` is {self.of.kind.storage}", self.where, fix="use a flag column")
+
+    def admit(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
+        flags = kit.view(query, candidates.rows).path(self.of)
+        return (flags != 1) if self.unknown else (flags == 0)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Renewal: the kit of the moment becomes the next one, in the background; requests keep the one they began with."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 
-from winnow.core.candidates import Candidates, Floats
+from winnow.core.candidates import Candidates, Floats, Ints
 from winnow.core.errors import Conflict, NotFound, Problem, Unavailable, WinnowError
 from winnow.core.system import System
 from winnow.data.ids import IdMap
@@ -19,9 +20,12 @@ from winnow.serving.aggregates import needed
 from winnow.serving.bundle import Bundle, damaged, load
 from winnow.serving.catalogue import Catalogue, Proposal, existing
 from winnow.serving.kit import Kit, Steady
+from winnow.serving.pictures import PictureFiles
 from winnow.serving.query import Query
 from winnow.serving.sources import Popular, Source
+from winnow.serving.tail import Tail
 from winnow.serving.trace import Trace
+from winnow.serving.vectors import VectorSpace
 
 _log = logging.getLogger(__name__)
 
@@ -34,10 +38,17 @@ class Renewal:
         registry: says which release serves and with which weights.
         live: live state.
         ids: ids and row numbers.
+        tail: follows the log, so that changed items are encoded again at once; None to see new and gone ones only,
+            with every renewal.
+        pictures: of the items, for systems that search by them.
     """
 
-    def __init__(self, system: System, *, registry: Registry, live: LiveReader, ids: IdMap):
+    def __init__(
+        self, system: System, *, registry: Registry, live: LiveReader, ids: IdMap, tail: Tail | None = None,
+        pictures: PictureFiles | None = None,
+    ):  # fmt: skip
         self._system, self._registry, self._live, self._ids = system, registry, live, ids
+        self._tail, self._pictures = tail, pictures
         self.trouble: Problem | None = None  # why the release that should serve does not, or not wholly
 
     def next(self, now: Kit | None) -> Kit | None:
@@ -59,8 +70,9 @@ class Renewal:
         if bundle is None:
             return now
         weights, version = self._weights(bundle, pointers, now)
+        changed = self._changed(bundle.space)  # before the look at the items: it shows all that this has seen
         kit = Kit(bundle.system, bundle, self._live, self._look(bundle), weights, version)
-        self._follow(kit)
+        self._follow(kit, *changed)
         return kit
 
     def _bundle(self, release: str, now: Bundle | None) -> Bundle | None:
@@ -68,7 +80,7 @@ class Renewal:
             self.trouble = None
             return now
         try:
-            bundle = load(self._registry.open(self._system.name, release), self._system)
+            bundle = load(self._registry.open(self._system.name, release), self._system, pictures=self._pictures)
             self._demand_live(bundle.system)
         except WinnowError as error:
             return self._stand_in(release, error, now)
@@ -93,7 +105,8 @@ class Renewal:
             return now
         folder = self._registry.root / self._system.name / release
         try:
-            return load(Release(folder, manifests.read(folder)), self._system, bad=damaged(error, folder))
+            found, bad = Release(folder, manifests.read(folder)), damaged(error, folder)
+            return load(found, self._system, bad=bad, pictures=self._pictures)
         except WinnowError:
             return None
 
@@ -119,12 +132,37 @@ class Renewal:
         popular = [lists[s.name] for s in sources if isinstance(s, Popular)]
         return replace(catalogue, lists=lists, popularity=_by_row(popular[:1], len(rows)))
 
-    def _follow(self, kit: Kit) -> None:
+    def _follow(self, kit: Kit, seq: int, changed: Ints) -> None:
         """New items join the index, deleted ones leave; when that fails the index stays as it was."""
-        if kit.bundle.space is None:
+        if (space := kit.bundle.space) is None:
             return
+        with self._noting():
+            space.follow(kit.catalogue.exists, changed, Steady(self._live), at=kit.catalogue.at, seq=seq)
+
+    def catch_up(self, kit: Kit) -> None:
+        """The index takes in what changed since it last did; cheap when nothing has."""
+        if self._tail is None or (space := kit.bundle.space) is None:
+            return
+        with self._noting():
+            seq, rows = self._changed(space)
+            if len(rows):
+                at = self._live.watermark
+                exists = kit.existing(Query("", "", -1, at, 0, 0.0), rows)
+                space.catch_up(rows, exists, Steady(self._live), at=at, seq=seq)
+
+    def _changed(self, space: VectorSpace | None) -> tuple[int, Ints]:
+        """How far live state has come in the log, and the items that changed since the index took them in."""
+        if self._tail is None or space is None:
+            return 0, np.empty(0, np.int64)
+        seq = self._live.applied_seq
+        self._tail.follow(seq, since=space.seq)
+        return seq, self._tail.changed_after(space.seq)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """What fails is told, and tried again the next time."""
         try:
-            kit.bundle.space.follow(kit.catalogue.exists, Steady(self._live), kit.catalogue.at)
+            yield
         except Exception as error:
             what = f"new items cannot be found by vector: {type(error).__name__}: {error}"
             self.trouble = Problem("items-not-encoded", what, self._system.name)

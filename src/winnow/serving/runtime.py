@@ -12,13 +12,18 @@ from winnow.core.time import now_us
 from winnow.features.live import LiveReader
 from winnow.serving.desk import Desk, Observe, unobserved
 from winnow.serving.effects import ServedLog
+from winnow.serving.gallery import MEDIA, Gallery
 from winnow.serving.gather import Gatherer
 from winnow.serving.ingester import LIVE, Ingester
+from winnow.serving.pictures import PictureFiles
 from winnow.serving.renew import Renewal
 from winnow.serving.request import RankReply, RankRequest, invalid
+from winnow.serving.search import SearchReply, SearchRequest, search
 from winnow.serving.stores import Stores
+from winnow.serving.tail import Tail
 
 _RETRY_S = 0.2
+_CATCH_UP_S = 0.1  # between two looks for changed items
 _log = logging.getLogger(__name__)
 
 
@@ -44,20 +49,23 @@ class Runtime:
         self._gatherer = Gatherer()
         self._served = ServedLog(stores.log) if served else None
         self._refresh_s = stores.settings.server.refresh_s
-        live = _live(stores)
-        ids, registry = stores.log.ids, stores.registry
-        self.desks = {
-            name: Desk(
+        live, ids = _live(stores), stores.log.ids
+        self.gallery = Gallery(stores.folder / MEDIA)
+        self.desks = dict[str, Desk]()
+        for name, system in stores.systems.items():
+            tail = Tail(stores.log, system.labels.item.name, system.picture)
+            files = PictureFiles(tail, self.gallery) if system.picture else None
+            renewal = Renewal(system, registry=stores.registry, live=live, ids=ids, tail=tail, pictures=files)
+            self.desks[name] = Desk(
                 system,
-                Renewal(system, registry=registry, live=live, ids=ids),
+                renewal,
                 ids,
                 gatherer=self._gatherer,
                 served=self._served,
+                pictures=files,
                 observe=observe,
                 clock=clock,
             )
-            for name, system in stores.systems.items()
-        }
 
     @classmethod
     def open(cls, stores: Stores) -> Self:
@@ -76,6 +84,7 @@ class Runtime:
         """Gets ready, then renews in the background."""
         self.refresh()
         self._spawn("refresh", self._keep_fresh)
+        self._spawn("catch-up", self._keep_up)
 
     def refresh(self) -> None:
         """One renewal of every system; what fails is logged and tried again the next time."""
@@ -116,6 +125,10 @@ class Runtime:
         data: dict[str, Any] = msgspec.to_builtins(self.answer(system, wanted, log=log))
         return data
 
+    def search(self, system: str, request: SearchRequest, *, log: bool = True) -> SearchReply:
+        """The pictures that are like a picture; see `serving.search`."""
+        return search(self.desk(system), request, log=log)
+
     def explain(self, system: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """As `rank`, with everything that led to the reply; nobody is shown it, so it is not logged."""
         return self.rank(system, {**request, "explain": True, "reasons": True}, log=False)
@@ -126,6 +139,7 @@ class Runtime:
         for thread in self._threads:
             thread.join()
         self._gatherer.close()
+        self.gallery.close()
         if self._served is not None:
             self._served.close()
 
@@ -137,6 +151,12 @@ class Runtime:
     def _keep_fresh(self) -> None:
         while not self._stop.wait(self._pause_s):
             self.refresh()
+
+    def _keep_up(self) -> None:
+        """Indexes take changed items in between two renewals: what is new is found within a second."""
+        while not self._stop.wait(_CATCH_UP_S):
+            for desk in self.desks.values():
+                desk.catch_up()
 
     @property
     def _pause_s(self) -> float:

@@ -14,7 +14,7 @@ from winnow.serving.trace import Trace
 if TYPE_CHECKING:
     from winnow.serving.bundle import Rung
 
-POPULARITY = "popularity"
+POPULARITY, FOUND = "popularity", "score"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +35,17 @@ class Judged:
 
 
 def judge(candidates: Candidates, query: Query, kit: Kit, trace: Trace) -> Judged:
-    """Predictions of the release's model; of its heuristic if that fails; popularity if that fails too."""
+    """Predictions of the release's model; of its heuristic if that fails; popularity if that fails too.
+
+    In a system that declares no ranking, the best score that a source gave each candidate.
+    """
+    ranked = kit.system.ranking is not None
     if not len(candidates):
-        return Judged(candidates, (POPULARITY,), None, query.at)
+        return Judged(candidates, (POPULARITY if ranked else FOUND,), None, query.at)
     candidates = replace(candidates, place=np.arange(len(candidates)))
+    if not ranked:
+        best = np.nanmax(candidates.source_scores, axis=1, keepdims=True)
+        return Judged(replace(candidates, heads=best), (FOUND,), None, query.at)
     told = "items are ordered by popularity"
     with trace.stage("features", "plan", came=len(candidates)) as stage:
         nothing: tuple[FeatureBatch | None, int] = (None, query.at)

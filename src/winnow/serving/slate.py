@@ -1,4 +1,4 @@
-"""The slate: the order in which valued candidates are shown. A step takes a whole order and gives a whole order."""
+"""The slate: the order in which valued candidates are shown. A step takes a whole order and gives another one."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from winnow.core.candidates import Candidates, Doubles, Floats, Ints
+from winnow.core.candidates import Candidates, Doubles, Floats, Ints, Mask
 from winnow.core.declare import Declared
 from winnow.core.errors import Problem
 from winnow.data.schema import Path
@@ -18,7 +18,7 @@ from winnow.serving.trace import Trace
 
 @dataclass(frozen=True, kw_only=True)
 class Step(Declared):
-    """One rearrangement of the candidates."""
+    """One rearrangement of the candidates; a step may also leave out what others stand for."""
 
     @property
     def name(self) -> str:
@@ -102,6 +102,38 @@ class Mmr(Step):
 
 
 @dataclass(frozen=True)
+class Collapse(Step):
+    """Of candidates that are nearly the same only the best stays.
+
+    Args:
+        by: a single-valued category: those with the same value are the same; missing values never are.
+        within: a cosine: those among the first `depth` whose vectors are nearer than this are the same; None leaves
+            vectors out of it.
+        depth: how many from the top have their vectors compared.
+    """
+
+    by: Path
+    within: float | None = field(kw_only=True, default=None)
+    depth: int = field(kw_only=True, default=200)
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        if self.by.kind.storage not in ("category", "ref"):
+            yield Problem("bad-column", f"`{self.by}` is {self.by.kind.storage}", self.where, fix="use a category")
+        if self.within is not None and not 0 < self.within <= 1:
+            yield Problem("bad-nearness", f"within is {self.within}", self.where, fix="above 0, at most 1")
+        if self.within is not None and system.retrieval is None:
+            yield Problem("no-retrieval", "Collapse(within=...) without a retrieval ladder", self.where,
+                          "no model would make vectors", "give System(retrieval=Ladder(...))")  # fmt: skip
+
+    def arrange(self, candidates: Candidates, query: Query, kit: Kit) -> Candidates:
+        first = candidates.take(earlier(kit.view(query, candidates.rows).path(self.by)) == 0)
+        if self.within is None:
+            return first
+        near = kit.bundle.vectors.of(first.rows[: self.depth])
+        return first.take(np.append(distinct(near, self.within), np.ones(max(len(first) - self.depth, 0), bool)))
+
+
+@dataclass(frozen=True)
 class Explore(Step):
     """Shows a share of chance picks, so that what the models undervalue can prove itself.
 
@@ -179,6 +211,20 @@ def earlier(codes: Ints) -> Ints:
     rank = np.empty(len(codes), np.int64)
     rank[order] = np.arange(len(codes)) - np.repeat(starts, counts)
     return np.where(codes < 0, 0, rank)
+
+
+def distinct(vectors: Floats, within: float) -> Mask:
+    """Which of some vectors stay when each one takes out those after it whose cosine with it is above `within`.
+
+    Args:
+        vectors: of length 1, best first, float32 [N, D]; NaN for unknown ones, which stay.
+        within: the bound.
+    """
+    near, stays = vectors @ vectors.T > within, np.ones(len(vectors), bool)
+    for place in range(len(vectors)):
+        if stays[place]:
+            stays[place + 1 :] &= ~near[place, place + 1 :]
+    return stays
 
 
 def similarity(codes: Ints) -> Floats:

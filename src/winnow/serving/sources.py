@@ -104,7 +104,10 @@ class Source(Declared):
 
 @dataclass(frozen=True, kw_only=True)
 class Nearest(Source):
-    """The items whose vectors are nearest to the user's, by the retrieval model of the release."""
+    """The items whose vectors are nearest to what is asked for, by the retrieval model of the release.
+
+    What is asked for is the user and the request, or a picture, or an item: then its own vector.
+    """
 
     limit: int = 300
 
@@ -116,11 +119,11 @@ class Nearest(Source):
 
     def propose(self, query: Query, kit: Kit) -> Proposal:
         spare = min(len(query.skip) + len(query.exclude), 2 * self.limit)
-        found = kit.bundle.vectors.search(kit.user_side(query), self.limit + spare, allowed=query.allowed)
-        return query.first(*found, self.limit)
+        return query.first(*kit.bundle.vectors.search(query, kit, self.limit + spare), self.limit)
 
     def tell(self, rows: Ints, query: Query, kit: Kit) -> list[Told]:
-        return [Told("taste", "close to what you watch")] * len(rows)
+        like = "looks like it" if kit.system.picture and kit.system.alike else "close to what you watch"
+        return [Told("taste", like)] * len(rows)
 
 
 @dataclass(frozen=True)

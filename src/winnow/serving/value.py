@@ -20,7 +20,8 @@ class Weighted(Declared):
     """Value of a candidate: the sum over heads of weight x prediction.
 
     `Weighted(click=1, hide=-40)`: keywords are heads of the labels. Weights edited while the service runs (the live
-    config of the system) take the place of these.
+    config of the system) take the place of these. In a system without a ranking ladder it has none: the value of a
+    candidate is the best score that a source gave it.
 
     Args:
         weights: head → weight.
@@ -33,7 +34,9 @@ class Weighted(Declared):
         object.__setattr__(self, "weights", weights)
 
     def problems(self, system: Any) -> Iterator[Problem]:
-        yield from weight_problems(self.weights, system.labels.heads, where=self.where)
+        if system.ranking is not None or self.weights:
+            heads = system.labels.heads if system.ranking is not None else ()
+            yield from weight_problems(self.weights, heads, where=self.where)
 
     def combine(self, heads: Floats, names: tuple[str, ...], weights: Mapping[str, float]) -> Doubles:
         """The value of N candidates, float64 [N].

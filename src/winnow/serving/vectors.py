@@ -1,11 +1,12 @@
 """The vector space of one release: its encoders, and the index of vectors that its item encoder made."""
 
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from winnow.core.candidates import Floats, Ints, Mask
-from winnow.features.batch import FeatureBatch
 from winnow.features.plan import Plan
 from winnow.features.state import State
 from winnow.features.view import Moments
@@ -13,73 +14,142 @@ from winnow.models.base import ItemEncoder, QueryEncoder, load_item_encoder, loa
 from winnow.retrieval.index import Stored
 from winnow.retrieval.kinds import open_index
 from winnow.retrieval.live import Live
+from winnow.serving.query import Query
 
-_STEP = 4_096  # new items encoded at once
+if TYPE_CHECKING:
+    from winnow.serving.kit import Kit
+
+_STEP = 256  # new items encoded at once; the first can be found while the rest are being encoded
+
+
+class Sides(Protocol):
+    """The two encoders of a vector space."""
+
+    def query(self, query: Query, kit: "Kit") -> Floats | None:
+        """The vector of what is asked for, float32 [1, D]; None when that is an item: then its vector is taken."""
+        ...
+
+    def items(self, rows: Ints, state: State, at: int) -> Floats:
+        """The vectors of items, float32 [n, D]; NaN for those that can have none."""
+        ...
+
+
+class Towers:
+    """Sides made of features: the user and the request on one side, the columns of the item on the other.
+
+    Args:
+        query: user side → vectors, float32 [N, D].
+        item: item side and rows → vectors, float32 [I, D].
+        plan: the features of the system.
+        user_role: the user's role.
+        item_role: the item's role.
+    """
+
+    def __init__(self, query: QueryEncoder, item: ItemEncoder, *, plan: Plan, user_role: str, item_role: str):
+        self._query, self._item, self._role = query, item, item_role
+        self._user_plan, self._item_plan = plan.side(user_role, "request"), plan.side(item_role, static=True)
+
+    def query(self, query: Query, kit: "Kit") -> Floats:
+        return self._query(kit.user_side(query, self._user_plan))
+
+    def items(self, rows: Ints, state: State, at: int) -> Floats:
+        moments = Moments(np.array([at]), {self._role: rows})
+        return self._item(self._item_plan.compute(moments, state), rows)
 
 
 class VectorSpace:
-    """Everything by which a user finds near items.
+    """Everything by which near items are found.
 
     Args:
         base: the index of the release.
         encoder: version of the encoders; an index refuses vectors of any other.
-        query: user side → vectors, float32 [N, D].
-        item: item side and rows → vectors, float32 [I, D].
-        user_plan: features of the user and the request.
-        item_plan: features of the item that hold until its row changes.
-        item_role: the item's role.
+        sides: the encoders.
+        seq: place in the log up to which the base holds what tables say.
     """
 
-    def __init__(
-        self, base: Stored, *, encoder: str, query: QueryEncoder, item: ItemEncoder, user_plan: Plan, item_plan: Plan,
-        item_role: str,
-    ):  # fmt: skip
-        self.index, self.encoder = Live(base), encoder
-        self.user_plan, self._item_plan, self._item_role = user_plan, item_plan, item_role
-        self._query, self._item = query, item
-        self._held = np.zeros(int(base.rows.max(initial=-1)) + 1, bool)
-        self._held[base.rows] = True
+    def __init__(self, base: Stored, *, encoder: str, sides: Sides, seq: int = 0):
+        self.index, self.encoder, self.sides, self.seq = Live(base), encoder, sides, seq
+        self._settled = np.zeros(int(base.rows.max(initial=-1)) + 1, bool)
+        self._settled[base.rows] = True
+        self._turn = threading.Lock()
 
-    def search(self, user: FeatureBatch, k: int, *, allowed: Mask | None) -> tuple[Ints, Floats]:
-        """The k items nearest to one user, best first: rows int64 [n], scores float32 [n].
-
-        Args:
-            user: the user side, one row.
-            k: most items.
-            allowed: which items may be found, bool by row; None for all.
-        """
-        found = self.index.search(self._query(user), k, allowed, encoder=self.encoder)
+    def search(self, query: Query, kit: "Kit", k: int) -> tuple[Ints, Floats]:
+        """The k items nearest to what is asked for, best first: rows int64 [n], scores float32 [n]."""
+        vector = self.sides.query(query, kit)
+        if vector is None:
+            vector = self.of(np.array([query.user]))
+        if np.isnan(vector).any():
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        found = self.index.search(vector, k, query.allowed, encoder=self.encoder)
         real = found.rows[0] >= 0
         return found.rows[0][real], found.scores[0][real]
 
-    def follow(self, exists: Mask, state: State, at: int) -> int:
-        """Makes the index hold the items that exist: new ones are encoded, gone ones leave.
+    def of(self, rows: Ints) -> Floats:
+        """The vectors of items, float32 [n, D]; NaN for those that are not in the index."""
+        now, vectors = self.index.snapshot, np.full((len(rows), self.index.dimensions), np.nan, np.float32)
+        stored = now.kept.holds(rows)
+        vectors[stored] = now.base.vectors[now.base.positions(rows[stored])]
+        if len(late := now.rest.current):
+            order = late[np.argsort(now.rest.rows[late])]
+            place = np.minimum(np.searchsorted(now.rest.rows[order], rows), len(order) - 1)
+            newer = now.rest.rows[order][place] == rows
+            vectors[newer] = now.rest.vectors[order[place[newer]]]
+        return vectors
 
-        One thread at a time may follow; searches go on meanwhile.
+    def follow(self, exists: Mask, changed: Ints, state: State, *, at: int, seq: int) -> int:
+        """Makes the index hold the items that exist: new and changed ones are encoded, gone ones leave.
+
+        Searches go on meanwhile. Nothing happens while another thread follows.
 
         Args:
             exists: bool by row.
-            state: to encode new items from.
+            changed: rows that changed after `self.seq`, int64 [n].
+            state: to encode from.
             at: the moment of the look, microseconds UTC.
+            seq: place in the log of the look.
 
         Returns:
             how many items were encoded.
         """
-        size = max(len(exists), len(self._held))
-        wanted, held = _padded(exists, size), _padded(self._held, size)
-        gone, new = np.flatnonzero(held & ~wanted), np.flatnonzero(wanted & ~held)
+        if not self._turn.acquire(blocking=False):
+            return 0
+        try:
+            size = max(len(exists), len(self._settled))
+            wanted, self._settled = _padded(exists, size), _padded(self._settled, size)
+            rows = np.union1d(np.flatnonzero(wanted != self._settled), changed[changed < size])
+            self._settle(rows, wanted[rows], state, at)
+            self.seq = max(self.seq, seq)
+            return int(wanted[rows].sum())
+        finally:
+            self._turn.release()
+
+    def catch_up(self, rows: Ints, exists: Mask, state: State, *, at: int, seq: int) -> None:
+        """As `follow`, for the rows alone that changed after `self.seq`: bool [n] tells which of them exist."""
+        if not self._turn.acquire(blocking=False):
+            return
+        try:
+            self._settled = _padded(self._settled, max(int(rows.max(initial=-1)) + 1, len(self._settled)))
+            self._settle(rows, exists, state, at)
+            self.seq = max(self.seq, seq)
+        finally:
+            self._turn.release()
+
+    def _settle(self, rows: Ints, exists: Mask, state: State, at: int) -> None:
+        gone, new = rows[~exists], rows[exists]
         if len(gone):
             self.index.delete(gone)
+        self._settled[gone] = False
         for start in range(0, len(new), _STEP):
-            self._add(new[start : start + _STEP], state, at)
-        self._held = wanted
-        if self.index.wants_rebuild:
-            self.index.rebuild()
-        return len(new)
+            self._encode(new[start : start + _STEP], state, at)
+        self.index.rebuild_if_wanted()
 
-    def _add(self, rows: Ints, state: State, at: int) -> None:
-        features = self._item_plan.compute(Moments(np.array([at]), {self._item_role: rows}), state)
-        self.index.upsert(rows, self._item(features, rows), encoder=self.encoder)
+    def _encode(self, rows: Ints, state: State, at: int) -> None:
+        vectors = self.sides.items(rows, state, at)
+        good = np.isfinite(vectors).all(axis=1)
+        self.index.upsert(rows[good], vectors[good], encoder=self.encoder)
+        if not good.all():
+            self.index.delete(rows[~good])
+        self._settled[rows] = True  # also those without a vector: they are tried again when they change
 
 
 def _padded(mask: Mask, size: int) -> Mask:
@@ -87,20 +157,14 @@ def _padded(mask: Mask, size: int) -> Mask:
 
 
 def open_space(
-    retriever: Path, index: Path, *, encoder: str, plan: Plan, user_role: str, item_role: str
+    retriever: Path, index: Path, *, encoder: str, seq: int, plan: Plan, user_role: str, item_role: str
 ) -> VectorSpace:
-    """The vector space of a release from its folders.
+    """The vector space of a release whose retriever reads features, from its folders.
 
     Raises:
         Conflict: `encoder-differs` when the index was made by another encoder.
         Unavailable: `index-unreadable`.
     """
-    return VectorSpace(
-        open_index(index, encoder=encoder),
-        encoder=encoder,
-        query=load_query_encoder(retriever),
-        item=load_item_encoder(retriever),
-        user_plan=plan.side(user_role, "request"),
-        item_plan=plan.side(item_role, static=True),
-        item_role=item_role,
-    )
+    query, item = load_query_encoder(retriever), load_item_encoder(retriever)
+    sides = Towers(query, item, plan=plan, user_role=user_role, item_role=item_role)
+    return VectorSpace(open_index(index, encoder=encoder), encoder=encoder, sides=sides, seq=seq)

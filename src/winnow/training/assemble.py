@@ -12,6 +12,7 @@ from winnow.core.time import parse_time
 from winnow.data.split import TimeSplit
 from winnow.evaluation.report import Record, pick
 from winnow.models.artefact import Artefact
+from winnow.models.picture_retrieval import PictureRetriever, load_picture_encoder
 from winnow.releases.manifest import Manifest, Window
 from winnow.releases.release import SYSTEM_FILE, Release, build
 from winnow.retrieval import kinds
@@ -19,6 +20,8 @@ from winnow.training.dataset import Dataset, HistorySource
 from winnow.training.fit import serving
 from winnow.training.job import Job, copy_files
 from winnow.training.stores import Stores
+
+HEADLINE = ("auc", "ne", "map", "precision@10", "recall@100")
 
 
 def assemble(
@@ -67,9 +70,17 @@ def _index(folder: Path, name: str | None) -> str:
         return ""
     model = folder / "retrieval" / name
     vectors, rows = np.load(model / "item_vectors.npy"), np.load(model / "item_rows.npy")
-    version = digest(Artefact.open(model).meta)
+    version = _version(model)
     kinds.build(vectors, rows, version).save(folder / "retrieval" / "index")
     return version
+
+
+def _version(model: Path) -> str:
+    """What the vectors of a retriever depend on."""
+    artefact = Artefact.open(model)
+    if artefact.fact("model") in PictureRetriever.known():
+        return load_picture_encoder(model).version
+    return digest(artefact.meta)
 
 
 def _sources(system: System, stores: Stores, folder: Path, *, before: int) -> None:
@@ -86,7 +97,7 @@ def _sources(system: System, stores: Stores, folder: Path, *, before: int) -> No
 
 def headline(records: list[Record]) -> dict[str, Any]:
     """The figures that lists of releases show: of the highest rung, over all rows."""
-    chosen = [r for r in pick(records, slice="all", rung="L2") if r["metric"] in ("auc", "ne", "recall@100")]
+    chosen = [r for r in pick(records, slice="all", rung="L2") if r["metric"] in HEADLINE]
     return {f"{r['head']} {r['metric']}".strip(): round(r["value"], 4) for r in chosen if r["value"] is not None}
 
 

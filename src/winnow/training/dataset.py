@@ -9,6 +9,7 @@ import polars as pl
 import polars.selectors as cs
 from numpy.typing import NDArray
 
+from winnow.core.errors import InputError
 from winnow.core.system import System
 from winnow.core.time import parse_time
 from winnow.data import labels as joiner
@@ -23,8 +24,11 @@ from winnow.features.history import HistoryState, Source
 from winnow.features.plan import Plan
 from winnow.features.view import Moments
 from winnow.models.examples import Catalogue, Examples
+from winnow.training import album as albums
+from winnow.training.album import Album
 from winnow.training.cut import by_rule
 from winnow.training.leakage import Until, refuse_later_inputs
+from winnow.training.roles import roled
 from winnow.training.served import AsServed, as_served
 from winnow.training.stores import Stores
 
@@ -41,6 +45,7 @@ class Dataset:
         train, valid, test: impressions with final labels, sorted by time.
         catalogue: every item known when training ends, with its item-side features.
         state: what was known at any moment.
+        album: the pictures of the items, when models learn from them.
     """
 
     plan: Plan
@@ -50,6 +55,7 @@ class Dataset:
     test: Examples
     catalogue: Catalogue
     state: HistoryState
+    album: Album | None = None
 
     def base_rates(self) -> dict[str, float]:
         """Head → mean label of the training part."""
@@ -59,6 +65,8 @@ class Dataset:
 def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None = None) -> Dataset:
     """The dataset of a system as of a moment. What bots did is not learned from.
 
+    A system that learns from pictures needs no impressions: what people made of its lists adds to what it learns.
+
     Args:
         stores: the project; its history in step with the log.
         system: the declaration.
@@ -66,17 +74,18 @@ def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None
         split: where to cut; `by_rule` when left out.
 
     Raises:
-        InputError: `too-few-rows`; `input-after-row` when a feature reads the future.
+        InputError: `too-few-rows`; `input-after-row` when a feature reads the future; what `album.build` raises.
     """
+    album = albums.build(stores, system, as_of=as_of)
     history = stores.history
     rows = labelled(system, history, as_of).filter(pl.col("state") == "final")
     at = rows["at"].to_numpy()
-    split = split or by_rule(at)
+    split = split or _cut(at, as_of, may_be_few=album is not None)
     embargo = split.embargo if split.embargo is not None else system.retrain.embargo
     masks = replace(split, embargo=embargo).parts(at, within=system.labels.within)
     source, plan = HistorySource(history), Plan.of(system.features, system.labels)
     state, parts = state_of(stores, system.features, source), {}
-    people = ~rows[system.labels.user_role].is_in(list(bots(history, system, as_of=parse_time(split.train_until))))
+    people = _by_people(system, history, rows, until=parse_time(split.train_until))
     for name, mask in masks.items():
         part = rows.filter(pl.Series(mask) if name == "test" else pl.Series(mask) & people)
         served = as_served(system, history, part)
@@ -91,7 +100,42 @@ def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None
                 until=lambda moment: state_of(stores, system.features, Until(source, moment)),
             )
     catalogue = _catalogue(system, plan, history=history, state=state, at=parse_time(split.train_until))
-    return Dataset(plan, split, parts["train"], parts["valid"], parts["test"], catalogue, state)
+    if album is not None:
+        album = album.learned(_liked(parts["train"]))
+    return Dataset(plan, split, parts["train"], parts["valid"], parts["test"], catalogue, state, album)
+
+
+def _cut(at: NDArray[np.int64], as_of: int, *, may_be_few: bool) -> TimeSplit:
+    """Where to cut when nobody says; where impressions may be few, all of them train until there are enough."""
+    try:
+        return by_rule(at)
+    except InputError:
+        if not may_be_few:
+            raise
+        return TimeSplit(train_until=as_of, valid_until=as_of + 1, test_until=as_of + 2)
+
+
+def _by_people(system: System, history: History, rows: pl.DataFrame, *, until: int) -> pl.Series:
+    """Which impressions are no bot's; who asks is no person where things are asked for their like."""
+    role = system.labels.user_role
+    known: list[int] = [] if system.alike else list(bots(history, system, as_of=until))
+    people: pl.Series = ~rows[role].is_in(known)
+    return people
+
+
+def _liked(rows: Examples) -> NDArray[np.int64]:
+    """Distinct pairs of user and item that led to something good, int64 [P, 2]."""
+    good = positive(rows)
+    return np.unique(np.stack([rows.user[good], rows.item[good]], axis=1), axis=0)
+
+
+def positive(rows: Examples) -> NDArray[np.bool_]:
+    """Impressions with a positive label in any head of 0 and 1, bool [N]."""
+    marks = np.zeros(len(rows), bool)
+    for label in rows.labels.values():
+        if np.isin(label[~np.isnan(label)], (0, 1)).all():
+            marks |= label == 1
+    return marks
 
 
 def state_of(stores: Stores, features: Sequence[Feature], source: Source | None = None) -> HistoryState:
@@ -112,7 +156,7 @@ def labelled(system: System, history: History, as_of: int) -> pl.DataFrame:
     """Impressions with a column per head and their `state`, in time order."""
     feedback = {e.name: history.events(e.name).collect() for e in event_types(list(system.labels.heads.values()))}
     impressions = history.events(system.labels.of.name).collect()
-    return joiner.join(system.labels, impressions, feedback, as_of=as_of).sort("at", "seq")
+    return joiner.join(roled(system.labels), impressions, feedback, as_of=as_of).sort("at", "seq")
 
 
 def _examples(system: System, rows: pl.DataFrame, *, plan: Plan, state: HistoryState, served: AsServed) -> Examples:

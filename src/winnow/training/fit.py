@@ -6,20 +6,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from winnow.core.system import Ladder, System
 from winnow.models.base import Ranker, Retriever, Run, load_scorer
 from winnow.models.blend import Blend, part_name
 from winnow.models.calibration import Calibration
 from winnow.models.examples import Examples
-from winnow.training.dataset import Dataset
+from winnow.models.picture_retrieval import PictureRetriever
+from winnow.training.dataset import Dataset, positive
 from winnow.training.job import Job, copy_files
+from winnow.training.likeness import embed
 
 Progress = Callable[[str, float, float | None], None]
 Runs = Callable[[Path], Run]
-Mask = NDArray[np.bool_]
 
 
 def silent(what: str, done: float, total: float | None) -> None:
@@ -51,7 +49,8 @@ def fit_ladders(system: System, data: Dataset, job: Job, *, seed: int, threads: 
         return Run(folder, seed, threads, told, types=system.labels.types())
 
     for _, name, model in names(system.retrieval):
-        job.step(f"retrieval/{name}", partial(_retriever, system, data, model, run=run))
+        fit = _looking if isinstance(model, PictureRetriever) else _retriever
+        job.step(f"retrieval/{name}", partial(fit, system, data, model, run=run))
     rankers = sorted(names(system.ranking), key=lambda named: isinstance(named[2], Blend))  # blends after their members
     for _, name, model in rankers:
         fitted = {m: job.folder / "ranking" / n for _, n, m in rankers if not isinstance(m, Blend)}
@@ -63,6 +62,14 @@ def _retriever(system: System, data: Dataset, model: Retriever, folder: Path, *,
     model.fit(train, valid, data.catalogue, run(folder))
 
 
+def _looking(system: System, data: Dataset, model: PictureRetriever, folder: Path, *, run: Runs) -> None:
+    """Fits a retriever of pictures, and encodes all there are."""
+    album = data.album
+    assert album is not None  # the dataset of such a ladder has one
+    model.fit(album.part("train", model.side), album.part("valid", model.side), run(folder))
+    embed(folder, album, threads=run(folder).threads)
+
+
 def _ranker(
     system: System, data: Dataset, model: Ranker, folder: Path, *, run: Runs, fitted: Mapping[Ranker, Path]
 ) -> None:
@@ -70,7 +77,7 @@ def _ranker(
         if member in fitted and not (part := folder / part_name(place, member)).exists():
             copy_files(fitted[member], part)  # fitted in this ladder: same rows, same seed, same bytes
     model.fit(data.train, data.valid, run(folder))
-    if system.ranking.calibrate is None:
+    if system.ranking is None or system.ranking.calibrate is None:
         return
     scorer, types = load_scorer(folder, threads=run(folder).threads), system.labels.types()
     raw = scorer.score(data.valid.features)
@@ -81,15 +88,6 @@ def _ranker(
 def wanted(rows: Examples) -> Examples:
     """The impressions that led to something good: what retrieval should have found."""
     return rows.take(positive(rows))
-
-
-def positive(rows: Examples) -> Mask:
-    """Impressions with a positive label in any head of 0 and 1, bool [N]."""
-    marks = np.zeros(len(rows), bool)
-    for label in rows.labels.values():
-        if np.isin(label[~np.isnan(label)], (0, 1)).all():
-            marks |= label == 1
-    return marks
 
 
 def user_side(system: System, data: Dataset, rows: Examples) -> Examples:

@@ -14,7 +14,9 @@ from winnow.evaluation.retrievers import Queries, Retrieved
 from winnow.models.base import load_query_encoder, load_scorer
 from winnow.models.calibration import Calibration
 from winnow.models.examples import Examples
+from winnow.models.picture_retrieval import PictureRetriever
 from winnow.retrieval.index import padded, scan
+from winnow.training import likeness
 from winnow.training.dataset import Dataset
 from winnow.training.fit import names, user_side, wanted
 
@@ -35,6 +37,8 @@ def evaluate(system: System, data: Dataset, folder: Path, *, threads: int) -> li
 
 
 def _rankers(system: System, data: Dataset, folder: Path, threads: int) -> list[Record]:
+    if system.ranking is None:
+        return []
     rungs = [
         predict(rung, folder / "ranking" / name, data.test, threads=threads) for rung, name, _ in names(system.ranking)
     ]
@@ -58,12 +62,21 @@ def held_out(data: Dataset) -> HeldOut:
 
 
 def _retrievers(system: System, data: Dataset, folder: Path, threads: int) -> list[Record]:
-    rows = user_side(system, data, wanted(data.test))
-    lists = [
-        Retrieved(rung, name.removeprefix(f"{rung}-"), found(folder / "retrieval" / name, rows, threads=threads))
-        for rung, name, _ in names(system.retrieval)
-    ]
-    return retrievers.evaluate(lists, _queries(data, rows), recall_k=FOUND)
+    asked = wanted(data.test)
+    rungs = [(rung, name.removeprefix(f"{rung}-"), folder / "retrieval" / name, isinstance(model, PictureRetriever))
+             for rung, name, model in names(system.retrieval)]  # fmt: skip
+    looking = [rung[:3] for rung in rungs if rung[3]]
+    records = []
+    if looking and data.album is not None:
+        questions = likeness.questions(system, data.album, asked)
+        records += likeness.evaluate(looking, questions, data.album, threads=threads)
+    if len(looking) < len(rungs):
+        rows = user_side(system, data, asked)
+        lists = [
+            Retrieved(rung, model, found(at, rows, threads=threads)) for rung, model, at, looks in rungs if not looks
+        ]
+        records += retrievers.evaluate(lists, _queries(data, rows), recall_k=FOUND)
+    return records
 
 
 def _queries(data: Dataset, rows: Examples) -> Queries:

@@ -184,7 +184,7 @@ def test_a_lost_machine_means_building_anew(tmp_path: Path, checkpoint: bool) ->
     reader = LiveReader(tmp_path)
     assert reader.applied_seq == log[-1].until
     first._tables.header.boot = 12345  # as if the machine had started again since
-    os.close(first._lock)
+    first._home.close()
 
     def replay(after: int) -> list[Chunk]:
         replayed.append(after)

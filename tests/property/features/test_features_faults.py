@@ -188,14 +188,15 @@ def test_parity_catches(fault: Patch, shown: Any, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)
 def test_random_worlds_catch(fault: Patch, monkeypatch: pytest.MonkeyPatch) -> None:
     fault(monkeypatch)
 
-    @given(world=worlds(), data=st.data())
+    @given(world=worlds(size=60), data=st.data())
     @settings(max_examples=3000, database=None, derandomize=True, phases=[Phase.generate], **SETTINGS)
     def parity(world: World, data: Any) -> None:
-        check_parity(world, some_requests(world, data, 4))
+        check_parity(world, some_requests(world, data, 6))
 
     with pytest.raises((AssertionError, ExceptionGroup)):
         parity()

@@ -28,7 +28,8 @@ PREPARATIONS = {
                            "image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]},
     "SigLip": _NORMALISED | {"size": {"height": 32, "width": 32},
                              "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]},
-    "DinoV2": _NORMALISED | {"size": {"shortest_edge": 36}, "do_center_crop": True, "crop_size": {"height": 32, "width": 32},
+    "DinoV2": _NORMALISED | {"size": {"shortest_edge": 36}, "do_center_crop": True,
+                             "crop_size": {"height": 32, "width": 32},
                              "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]},
 }  # fmt: skip
 
@@ -66,8 +67,9 @@ def weights(kind, seed=0):
         put("text_model.embeddings.token_embedding.weight", 9, 16)  # what is not needed must not matter
     for layer in range(LAYERS):
         own = f"encoder.layer.{layer}." if dino else f"vision_model.encoder.layers.{layer}."
-        names = (["attention.attention.query", "attention.attention.key", "attention.attention.value",
-                  "attention.output.dense"] if dino else [f"self_attn.{p}_proj" for p in "qkv"] + ["self_attn.out_proj"])  # fmt: skip
+        names = [f"self_attn.{p}_proj" for p in "qkv"] + ["self_attn.out_proj"]
+        if dino:
+            names = [f"attention.attention.{p}" for p in ("query", "key", "value")] + ["attention.output.dense"]
         for name in names:
             linear(own + name, E, E)
         linear(own + "mlp.fc1", INNER, E)
@@ -167,7 +169,8 @@ def _block(read, kind, layer, x, eps):
     dino = kind == "DinoV2"
     own = f"encoder.layer.{layer}." if dino else f"vision_model.encoder.layers.{layer}."
     if dino:
-        names, out = [own + f"attention.attention.{p}" for p in ("query", "key", "value")], own + "attention.output.dense"
+        names = [own + f"attention.attention.{p}" for p in ("query", "key", "value")]
+        out = own + "attention.output.dense"
         norms = ("norm1", "norm2")
     else:
         names, out = [own + f"self_attn.{p}_proj" for p in "qkv"], own + "self_attn.out_proj"

@@ -183,7 +183,8 @@ def test_the_version_is_of_the_files_and_the_settings(tmp_path):
     [({"size": 20, "crop_size": 16, "do_center_crop": True}, (40, 60), (16, 16)),
      ({"size": 20, "do_center_crop": False}, (40, 60), (20, 20)),
      ({"size": {"height": 12, "width": 18}}, (40, 60), (12, 18)),
-     ({"size": {"shortest_edge": 8}, "crop_size": {"height": 16, "width": 10}, "do_center_crop": True}, (8, 9), (16, 10))],
+     ({"size": {"shortest_edge": 8}, "crop_size": {"height": 16, "width": 10}, "do_center_crop": True}, (8, 9),
+      (16, 10))],
 )  # fmt: skip
 def test_sizes_are_said_in_several_ways(config, shape, expected):
     asked = Preparation.of(config | {"image_mean": [0.5] * 3, "image_std": [0.5] * 3})
@@ -193,7 +194,9 @@ def test_sizes_are_said_in_several_ways(config, shape, expected):
     np.testing.assert_allclose(shift, -1.0, atol=1e-6)
 
 
-@pytest.mark.parametrize("config", [{"do_resize": False}, {"size": {"longest_edge": 3}}, {"size": {"shortest_edge": 9}}])
+@pytest.mark.parametrize(
+    "config", [{"do_resize": False}, {"size": {"longest_edge": 3}}, {"size": {"shortest_edge": 9}}]
+)
 def test_sizes_that_depend_on_the_picture_are_refused(config):
     with pytest.raises(InputError, match="unsupported-model"):
         Preparation.of({"do_normalize": False, **config})

@@ -14,8 +14,8 @@ from winnow.core.errors import InputError
 from winnow.models.base import Run
 from winnow.models.networks import picture_losses as losses
 from winnow.models.networks.picture_augment import Augment
+from winnow.models.networks.picture_links import Linked
 from winnow.models.networks.picture_network import PictureNet, centred, whiten
-from winnow.models.networks.picture_training import Linked
 from winnow.models.picture_contrastive import ContrastivePictures
 from winnow.models.picture_looks import Looks
 from winnow.models.picture_metric import MetricPictures
@@ -23,7 +23,7 @@ from winnow.models.picture_retrieval import Pictures, load_picture_encoder
 
 SIDE, GROUPS = 32, 4
 SMALL = {"side": SIDE, "widths": (16, 24), "batch_size": 32, "crop": 0.8, "colour": 0.1}
-METRIC = MetricPictures(**SMALL, sizes=(8, 16), epochs=4, turn=5.0, mirrored=False, learning_rate=5e-3)
+METRIC = MetricPictures(**SMALL, sizes=(8, 16), epochs=10, turn=5.0, mirrored=False, learning_rate=1e-2)
 CONTRASTIVE = ContrastivePictures(**SMALL, epochs=2, mirrored=False)
 
 
@@ -126,7 +126,7 @@ def test_views_are_learned_without_groups(tmp_path):
 
 def test_clicks_alone_teach(tmp_path):
     clicked = drawn(192, known=False, pairs=188)  # each picture was clicked with the next one of its group
-    declared = replace(METRIC, contrast=1.0, epochs=6)
+    declared = replace(METRIC, contrast=1.0)
     assert precision(fitted(declared, tmp_path / "clicks", train=clicked, valid=clicked)) > 0.7
 
 
@@ -200,6 +200,13 @@ def test_arrays_that_do_not_fit_are_refused(change):
         replace(TEST, **change)
 
 
+@pytest.mark.parametrize("declared", [METRIC, CONTRASTIVE], ids=lambda d: type(d).__name__)
+def test_pictures_that_are_too_small_for_the_network_are_refused(declared, tmp_path):
+    tiny = Pictures(np.arange(2), np.zeros((2, 16, 16, 3), np.uint8), np.zeros(2, np.int64), np.zeros((0, 2), np.int64))
+    with pytest.raises(InputError, match="wrong-pictures"):
+        fitted(replace(declared, side=16), tmp_path, train=tiny, valid=tiny)
+
+
 def test_the_encoder_refuses_other_pixels(metric):
     for pixels in (TEST.pixels[:, :16], TEST.pixels.astype(np.float32), TEST.pixels[0]):
         with pytest.raises(InputError, match="wrong-pictures"):
@@ -246,8 +253,9 @@ def test_the_judge_is_mean_average_precision():
     vectors = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.8, 0.3], [-1.0, 0.0]])
     groups = torch.tensor([0, 0, 1, 1, -1])
     # of 0: 1 (hit); of 1: order 0, 3: hit first; of 2: order 3 (hit) first; of 3: order 1, 0, 2: hit third
-    assert losses.judged(vectors, groups) == pytest.approx((1 + 1 + 1 + 1 / 3) / 4)
-    assert np.isnan(losses.judged(vectors, torch.arange(5)))
+    same = (groups[:, None] == groups) & (groups >= 0)[:, None]
+    assert losses.judged(vectors, same) == pytest.approx((1 + 1 + 1 + 1 / 3) / 4)
+    assert np.isnan(losses.judged(vectors, torch.zeros(5, 5, dtype=torch.bool)))
 
 
 def test_partners_are_those_clicked_with():

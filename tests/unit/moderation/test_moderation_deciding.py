@@ -38,7 +38,7 @@ def test_the_strongest_action_wins_and_says_why(court, text, action):
 def test_spans_point_into_the_original_text_whatever_disguise(court):
     text = "well, b.l.a.r.g it"
     made = one(court, post(text))
-    (head, start, end, _), = made["spans"]
+    ((head, start, end, _),) = made["spans"]
     assert (head, text[start:end]) == ("insult", "b.l.a.r.g")
 
 

@@ -83,6 +83,17 @@ def test_changes_during_a_rebuild_are_kept(live, monkeypatch):
     assert len(live) == 5
 
 
+def test_what_was_replaced_takes_no_memory_for_long(live):
+    before = live.snapshot
+    for turn in range(1_000):
+        live.upsert(np.array([13, 14]), axes(turn % 8, 3), encoder=E)
+    assert live.snapshot.changes <= 256
+    assert nearest(live, 999 % 8, k=9) == [13]
+    assert set(nearest(live, 3, k=9)) == {14}
+    assert len(before.rest.current) == 0
+    assert (before.find(axes(3), 5).rows[0] != 14).all()
+
+
 def test_an_empty_base_can_grow():
     live = Live(kinds.build(np.zeros((0, 8), np.float32), np.zeros(0, np.int64), E))
     assert (live.search(axes(0), 3, encoder=E).rows == -1).all()

@@ -15,10 +15,10 @@ from winnow.encoders.encodings import Encodings, vectors_in
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import Floats, Ints
 from winnow.features.live.files import blocks, fence
+from winnow.features.live.home import pointed
 from winnow.features.live.tables import Tables
 
 T = TypeVar("T")
-POINTER = "current"
 
 
 class LiveState:
@@ -152,7 +152,7 @@ def opened(folder: Path) -> Tables:
         Unavailable: `live-missing`.
     """
     try:
-        return Tables(folder / (folder / POINTER).read_text())
+        return Tables(pointed(folder))
     except FileNotFoundError as error:
         what = "there are no live tables"
         raise Unavailable(Problem("live-missing", what, str(folder.name), fix="start the ingester")) from error

@@ -1,28 +1,29 @@
 """The one process that applies the log to the live tables: each row exactly once, every batch all or nothing."""
 
-import fcntl
-import os
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from winnow.core.errors import Conflict, Problem, Unavailable
+from winnow.core.errors import Unavailable
 from winnow.data.chunk import Chunk
 from winnow.data.schema import Table
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import Ints
 from winnow.features.live.building import Building, Replay, ahead, batches
 from winnow.features.live.feed import Feed, Prepared
-from winnow.features.live.files import CLOSED, FORMAT, Header, Write, boot_id, copy, rows_changed, sync
+from winnow.features.live.files import CLOSED, FORMAT, Write, boot_id, copy, rows_changed, sync
+from winnow.features.live.home import Home
 from winnow.features.live.layout import Caps, column_name
 from winnow.features.live.room import Room
-from winnow.features.live.state import POINTER, opened, stats
+from winnow.features.live.state import opened, stats
 from winnow.features.live.tables import Tables
 from winnow.features.state import KNOWN_AT
 
 REBUILT_AT_ONCE = 400_000  # rows, when no reader waits
 _CHECKPOINT = "checkpoint-"
+_log = logging.getLogger(__name__)
 
 
 class LiveWriter:
@@ -42,6 +43,7 @@ class LiveWriter:
         threads: how many work on large batches.
         wait: whether to build aggregates that are new since the last start before anything else; else it is done
             bit by bit while catching up.
+        memory: a folder in shared memory for the tables while they are written, if there is room; see `home`.
 
     Attributes:
         listeners: told of every change once it is visible: table → the rows that changed.
@@ -61,6 +63,7 @@ class LiveWriter:
         batch: int = 10_000,
         threads: int = 1,
         wait: bool = True,
+        memory: Path | None = None,
     ):
         self._folder, self._replay, self._batch, self._threads = Path(folder), replay, batch, threads
         self._aggregates, self._schema = list(dict.fromkeys(aggregates)), list(tables)
@@ -68,7 +71,7 @@ class LiveWriter:
         self._building: Building | None = None
         self.listeners: list[Callable[[Mapping[str, Ints]], None]] = []
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self._folder / "lock")
+        self._home = Home(self._folder, memory)
         self._tables = self._resumed() or self._rebuilt()
         self._feed = self._feed_into(self._tables)
         self.ensure((), wait=wait)
@@ -98,6 +101,7 @@ class LiveWriter:
         header = self._tables.header
         until = max((max(int(c.ints("seq").max()), c.until) for c in chunks if len(c)), default=0)
         if until > header.applied:
+            header = self._roomy().header
             prepared = self._feed.prepare(chunks, after=header.applied, until=until)
             with header.publishing():
                 self._publish(prepared)
@@ -143,6 +147,7 @@ class LiveWriter:
 
     def build(self) -> None:
         """Builds new aggregates from the next rows of the log; once they have caught up, readers get to know them."""
+        self._roomy()
         if self._building is not None and self._building.step(self.applied_seq):
             self._tables.adopt(self._building.tables, self._building.names)
             self._building = None
@@ -179,10 +184,30 @@ class LiveWriter:
 
     def close(self) -> None:
         """Puts everything on disk, so that even a restart of the machine goes on from here."""
-        sync(self._tables.folder)
-        self._tables.header.boot = CLOSED
-        sync(self._tables.folder)
-        os.close(self._lock)
+        try:
+            if self._home.volatile(self._tables.folder):
+                self._tables = self._moved(self._tables, self._home.elsewhere())
+            sync(self._tables.folder)
+            self._tables.header.boot = CLOSED
+            sync(self._tables.folder)
+        except OSError as error:
+            _log.warning("live tables are not on disk, and come back from a checkpoint if need be: %s", error)
+        self._home.close()
+
+    def _roomy(self) -> Tables:
+        """The tables, which leave shared memory before it is full: to write there then would end this process."""
+        if self._home.crowded(self._tables.folder):
+            _log.warning("shared memory gets full: live tables move to the project's folder (live_folder)")
+            self._building = None
+            self._tables = self._moved(self._tables, self._home.elsewhere())
+            self._feed = self._feed_into(self._tables)
+            self._begin()
+        return self._tables
+
+    def _moved(self, tables: Tables, target: Path) -> Tables:
+        copy(tables.folder, target)
+        self._home.follow(tables.folder, target)
+        return Tables(target)
 
     def _feed_into(self, tables: Tables) -> Feed:
         kept = tables.aggregates
@@ -223,7 +248,9 @@ class LiveWriter:
             return None
         if not tables.header.sound or not self._caps.fit(tables.entries, self._aggregates, self._schema):
             return None
-        return self._taken_over(tables)
+        self._home.sweep(tables.folder)
+        place = self._home.better(tables.folder)
+        return self._taken_over(self._moved(tables, place) if place else tables)
 
     def _taken_over(self, tables: Tables) -> Tables:
         """Tables that somebody else has left, to go on with."""
@@ -235,20 +262,13 @@ class LiveWriter:
 
     def _rebuilt(self) -> Tables:
         """A new generation, caught up with the log before readers see it."""
-        old = sorted(self._folder.glob("generation-*"))
-        number = 1 + max((int(p.name.rpartition("-")[2]) for p in old), default=0)
-        folder = self._folder / f"generation-{number:06}"
+        folder = self._home.fresh(self._home.expected(next(reversed(self._checkpoints()), None)))
         self._tables = self._from_checkpoint(folder) or self._blank(folder)
         self._feed = self._feed_into(self._tables)
         self.ensure(())
         for chunks in ahead(batches(self._replay(self.applied_seq), max(self._batch, REBUILT_AT_ONCE))):
             self.apply(chunks)
-        pointer = self._folder / f"{POINTER}.new"
-        pointer.write_text(folder.name)
-        pointer.replace(self._folder / POINTER)
-        for path in old:
-            Header(path / "header").retired = 1
-            shutil.rmtree(path)
+        self._home.use(self._tables.folder)
         return self._tables
 
     def _checkpoints(self) -> list[Path]:
@@ -274,15 +294,3 @@ class LiveWriter:
 def _publish_plainly(writes: list[Write], _: str, __: int) -> None:
     for write in writes:
         write.publish()
-
-
-def _locked(path: Path) -> int:
-    """An open lock file that no other process can hold; released when this process ends, however it ends."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        what = "another process writes the live tables"
-        raise Conflict(Problem("live-locked", what, fix="stop the other ingester first")) from error
-    return handle

@@ -64,9 +64,10 @@ class Cache:
         with self.lock:
             if version <= self.version:
                 return
-            if self.version < 0 or [v for v, _ in notes] != [*range(self.version + 1, version + 1)]:
+            new = {v: data for v, data in notes if v > self.version}  # another thread may have read some of them
+            if self.version < 0 or list(new) != [*range(self.version + 1, version + 1)]:
                 self._clear()
-            for _, data in notes:
+            for data in new.values():
                 self._forget(data)
             self.version = version
 
@@ -165,7 +166,8 @@ class _Shelf:
 
     def missing(self, rows: Ints) -> Ints:
         """See `Cache.missing`."""
-        return np.unique(rows[self._slot.take(rows + 1, mode="clip") < 0])
+        lacking = np.flatnonzero(self._slot.take(rows + 1, mode="clip") < 0)
+        return np.unique(rows[lacking]) if len(lacking) else lacking
 
     def put(self, rows: Ints, cells: Ints) -> int:
         """Keeps lines of rows that are missing; how many bytes more that takes."""

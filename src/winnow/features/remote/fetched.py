@@ -1,13 +1,13 @@
 """Lines fetched from Redis for one look-up: what is asked at once comes in one round trip, and from one state."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Protocol, cast
 
 import numpy as np
 
 from winnow.features.batch import Ints
-from winnow.features.remote.cache import Cache
+from winnow.features.remote.cache import Cache, Kept
 from winnow.features.remote.lines import Lines
 from winnow.features.remote.racks import Bytes, Rack, apart, number_bytes
 from winnow.features.remote.wire import Head, head_of, log_of, prefix_of, speaking
@@ -60,10 +60,10 @@ class Picked:
     Args:
         rack: what they are of.
         lines: all of them.
-        line: which, int64 [n].
+        line: which, int64 [n]; None for all of them.
     """
 
-    def __init__(self, rack: Rack, lines: Lines, line: Ints):
+    def __init__(self, rack: Rack, lines: Lines, line: Ints | None):
         self._rack, self._lines, self._line = rack, lines, line
 
     def columns(self, places: Ints) -> Ints:
@@ -72,7 +72,44 @@ class Picked:
 
     def cells(self, places: Ints) -> Ints:
         """See `Readable.cells`."""
-        found: Ints = self._lines.cells.take((self._line * self._rack.width)[:, None] + self._rack.place.take(places))
+        held = self._rack.place.take(places)
+        if self._line is None:
+            return self._lines.cells[:, held]
+        found: Ints = self._lines.cells.take((self._line * self._rack.width)[:, None] + held)
+        return found
+
+
+class Trusted:
+    """Lines in the cache, taken before anything was known of Redis: what was read of them is to be looked at again.
+
+    Args:
+        kept: the lines.
+        rack: what they are of.
+        rows: int64 [n].
+        note: called with itself once something has been read.
+    """
+
+    def __init__(self, kept: Kept, rack: Rack, rows: Ints, *, note: Callable[["Trusted"], None]):
+        self.rack, self.rows = rack, rows
+        self._kept, self._note = kept, note
+        self._read: list[tuple[bool, Ints, Ints]] = []
+
+    def columns(self, places: Ints) -> Ints:
+        """See `Readable.columns`."""
+        return self._noted(True, places, self._kept.columns(places))
+
+    def cells(self, places: Ints) -> Ints:
+        """See `Readable.cells`."""
+        return self._noted(False, places, self._kept.cells(places))
+
+    def same(self, kept: Kept) -> bool:
+        """Whether later lines of the rows say the same."""
+        return all(np.array_equal(kept.columns(p) if by else kept.cells(p), was) for by, p, was in self._read)
+
+    def _noted(self, by_columns: bool, places: Ints, found: Ints) -> Ints:
+        if not self._read:
+            self._note(self)
+        self._read.append((by_columns, places, found))
         return found
 
 
@@ -107,8 +144,9 @@ class Fetched:
         self._head: Head | None = None
         self._blocks: dict[int, list[Block]] = {}
         self._last: dict[int, tuple[Ints, Readable]] = {}
+        self._trusted: list[Trusted] = []
         self.asked: list[Wanted] = []
-        self.moved = self.lost = False
+        self.moved = self.lost = self.told = False
 
     @property
     def head(self) -> Head:
@@ -125,35 +163,69 @@ class Fetched:
         return last[1]
 
     def _found(self, rack: Rack, rows: Ints) -> Readable:
-        for block in self._blocks.get(rack.code, ()):
-            found = block.of(rows)
-            if found is not None:
-                return found
-        self._learn(rack, rows)
-        self.asked.append((rack, rows))
+        block = self._block(rack, rows)
+        if block is not None:
+            return block
+        if not self.told:
+            self._learn(rack, rows)
+            self.asked.append((rack, rows))
         return (self._cached(rack, rows) if self._cache.takes(rack, rows) else None) or self._fresh(rack, rows)
 
     def ahead(self, wanted: Sequence[Wanted]) -> None:
-        """Gets all that is going to be asked for."""
+        """Gets all that is going to be asked for in one round trip, whatever the cache has."""
         self.asked += wanted
-        self._get([(rack, np.unique(rows)) for rack, rows in wanted])
+        self._get([(rack, in_order(rows)[0]) for rack, rows in wanted])
+
+    def together(self, wanted: Sequence[Wanted]) -> None:
+        """Gets what is going to be asked for and is not in the cache; a second time what has just left it."""
+        self.asked += wanted
+        self.told = True
+        wanted = [one for one in wanted if self._block(*one) is None]
+        cached = [one for one in wanted if self._cache.takes(*one)]
+        plain = [one for one in wanted if not self._cache.takes(*one)]
+        ordered = [in_order(rows) for _, rows in plain]
+        blocks = self._fill(cached, [(rack, rows) for (rack, _), (rows, _) in zip(plain, ordered, strict=True)])
+        for (rack, rows), (_, line), block in zip(plain, ordered, blocks, strict=True):
+            self._last[rack.code] = rows, Picked(rack, block.lines, line)
+        if any(len(self._cache.missing(rack, rows)) for rack, rows in cached):
+            self._fill(cached, [])
+
+    def finish(self) -> None:
+        """Makes sure that what was read is of one state that Redis has had, also when all of it was in the cache."""
+        if self._trusted and self._head is None:
+            self._replies([])
+
+    def _block(self, rack: Rack, rows: Ints) -> Picked | None:
+        """From what has been fetched."""
+        found = (block.of(rows) for block in self._blocks.get(rack.code, ()))
+        return next((one for one in found if one is not None), None)
 
     def _fresh(self, rack: Rack, rows: Ints) -> Readable:
-        unique = np.unique(rows)
+        unique, _ = in_order(rows)
         first, *_ = self._get([(r, unique) for r in self._habits.of(rack, rows)])
         return cast(Picked, first.of(rows))
 
     def _cached(self, rack: Rack, rows: Ints) -> Readable | None:
         """From the cache, into which comes what is missing there; None when others have moved it on."""
+        if self._head is None and rack.form == "column":
+            kept = self._cache.lines(rack, rows, version=self._cache.version, moved=self._has_moved)
+            if kept is not None:
+                return Trusted(kept, rack, rows, note=self._trusted.append)
         for _ in range(_TRIES):
             if self._head is not None:
                 kept = self._cache.lines(rack, rows, version=self._head.version, moved=self._has_moved)
                 if kept is not None:
                     return kept
-            wanted = [(r, self._cache.missing(r, rows)) for r in self._habits.of(rack, rows)]
-            for r, some, lines in self._raw([(r, some) for r, some in wanted if len(some)]):
-                self._cache.put(r, some, lines.cells[:, r.place], version=self.head.version)
+            self._fill([(r, rows) for r in self._habits.of(rack, rows)], [])
         return None
+
+    def _fill(self, cached: Sequence[Wanted], plain: Sequence[Wanted]) -> list[Block]:
+        """One round trip: into the cache what is missing there, the rest as blocks."""
+        lacking = [(rack, self._cache.missing(rack, rows)) for rack, rows in cached]
+        found = self._raw([*plain, *(one for one in lacking if len(one[1]))])
+        for rack, rows, lines in found[len(plain) :]:
+            self._cache.put(rack, rows, lines.cells[:, rack.place], version=self.head.version)
+        return self._shelve(found[: len(plain)])
 
     def _learn(self, rack: Rack, rows: Ints) -> None:
         for other, their in self.asked:
@@ -162,7 +234,10 @@ class Fetched:
 
     def _get(self, wanted: Sequence[Wanted]) -> list[Block]:
         """Gets lines; rows ascending, each once."""
-        blocks = [Block(*found) for found in self._raw(wanted)]
+        return self._shelve(self._raw(wanted))
+
+    def _shelve(self, found: Sequence[tuple[Rack, Ints, Lines]]) -> list[Block]:
+        blocks = [Block(*one) for one in found]
         for block in blocks:
             self._blocks.setdefault(block.rack.code, []).append(block)
         return blocks
@@ -172,7 +247,7 @@ class Fetched:
             return []
         replies = self._replies([c for rack, rows in wanted for c in self._commands(rack, rows)])
         lines = chain.from_iterable(replies)
-        return [(r, rows, Lines([line or r.empty for line in islice(lines, len(rows))], r.width)) for r, rows in wanted]
+        return [(r, rows, Lines(list(islice(lines, len(rows))), r.width)) for r, rows in wanted]
 
     def _replies(self, commands: Sequence[bytes]) -> list[list[bytes | None]]:
         """One round trip. The head is asked for before the first and after each: in between nothing has changed."""
@@ -186,6 +261,7 @@ class Fetched:
         if before:
             notes = [(int(name.partition(b"-")[0]), data) for name, (_, data) in chain(*replies[1 : len(before)])]
             self._cache.follow(self.head.version, notes)
+            self._check()
         return replies[len(before) : -1]
 
     def _notes(self) -> list[bytes]:
@@ -194,6 +270,14 @@ class Fetched:
             return []
         since = _one(b"(%d-1" % self._cache.version)
         return [_command(b"XRANGE", _one(b"+"), _bulks(self._log) + _bulks(since), already=2)]
+
+    def _check(self) -> None:
+        """What was taken from the cache before anything was known of Redis must still be so."""
+        self._last.clear()  # read from the cache as it stood
+        for some in self._trusted:
+            kept = self._cache.lines(some.rack, some.rows, version=self.head.version, moved=self._has_moved)
+            if kept is None or not some.same(kept):
+                self._has_moved()
 
     def _has_moved(self) -> None:
         self.moved = True
@@ -218,6 +302,11 @@ class Fetched:
             self.moved, self.lost = True, head is None
             raise Moved
         self._head = self._head or head  # a later watermark of the same version is no change
+
+
+def in_order(rows: Ints) -> tuple[Ints, Ints | None]:
+    """Row numbers in order, each once, and where each of `rows` is among them; None when they come so."""
+    return (rows, None) if bool((rows[1:] > rows[:-1]).all()) else np.unique(rows, return_inverse=True)
 
 
 def _size(rows: Ints) -> int:

@@ -43,35 +43,50 @@ class Lines:
     """Lines as they are held. Few of their cells are asked for as a rule, so they are not laid out for that.
 
     Args:
-        lines: the bytes of each.
+        lines: the bytes of each; None for one that is not there, whose cells are 0.
         width: cells per line.
     """
 
-    def __init__(self, lines: Sequence[bytes], width: int):
+    def __init__(self, lines: Sequence[bytes | None], width: int):
         self.width, self._count = width, len(lines)
-        sizes = np.fromiter(map(len, lines), np.int64, len(lines)) >> 2
+        there = [line for line in lines if line is not None]
+        self._there = None if len(there) == len(lines) else _places(lines)
+        sizes = np.fromiter(map(len, there), np.int64, len(there)) >> 2
         group = np.cumsum(sizes) // _TOGETHER
         cuts = (np.flatnonzero(group[1:] > group[:-1]) + 1).tolist()
-        self._spans = list(pairwise([0, *cuts, len(lines)])) if len(lines) else []
-        self._parts = [_Part(b"".join(lines[a:b]), sizes[a:b], width) for a, b in self._spans]
+        spans = pairwise([0, *cuts, len(there)]) if there else ()
+        self._parts = [_Part(b"".join(there[a:b]), sizes[a:b], width) for a, b in spans]
 
-    def columns(self, lines: Ints, places: Ints) -> Ints:
-        """Some cells of lines, int64 [p, n]; `places` [p, 1], or [p, n] for other ones in each line."""
+    def columns(self, lines: Ints | None, places: Ints) -> Ints:
+        """Some cells of lines, int64 [p, n]; `places` [p, 1], or [p, n] for other ones in each line.
+
+        Args:
+            lines: which, int64 [n]; None for all of them.
+            places: of the cells.
+        """
         if places.shape[1] > 1:
-            return self.cells.take(lines * self.width + places)
+            start = (np.arange(self._count) if lines is None else lines) * self.width
+            return self.cells.take(start + places)
         order = np.argsort(places[:, 0])
-        before = np.searchsorted(places[order, 0], np.arange(self.width + 1)).astype(np.int32)
         out = np.empty((len(places), self._count), np.int64)
-        for (a, b), part in zip(self._spans, self._parts, strict=True):
-            out[order, a:b] = part.cells(before).T
-        return out if _in_order(lines, self._count) else out.take(lines, axis=1)
+        out[order] = self._found(np.searchsorted(places[order, 0], np.arange(self.width + 1))).T
+        return out if lines is None else out.take(lines, axis=1)
 
     @cached_property
     def cells(self) -> Ints:
         """All cells, int64 [n, width]."""
-        before = np.arange(self.width + 1, dtype=np.int32)
-        parts = [part.cells(before) for part in self._parts]
-        return np.concatenate(parts) if parts else np.empty((0, self.width), np.int64)
+        return self._found(np.arange(self.width + 1))
+
+    def _found(self, before: Ints) -> Ints:
+        """The same cells of every line, int64 [n, p]: see `_Part.cells`."""
+        parts = [part.cells(before.astype(np.int32)) for part in self._parts]
+        found = np.concatenate(parts) if len(parts) > 1 else parts[0] if parts else None
+        if found is not None and self._there is None:
+            return found
+        out = np.zeros((self._count, int(before[-1])), np.int64)
+        if found is not None:
+            out[self._there] = found
+        return out
 
 
 class _Part:
@@ -108,8 +123,9 @@ class _Part:
         return np.repeat(self._values[met], times).reshape(-1, count)
 
 
-def _in_order(lines: Ints, count: int) -> bool:
-    return len(lines) == count and bool((lines == np.arange(count)).all())
+def _places(lines: Sequence[bytes | None]) -> Ints:
+    """Which lines are there."""
+    return np.fromiter((i for i, line in enumerate(lines) if line is not None), np.int64)
 
 
 def _runs(lines: Ints) -> tuple[Ints, Ints, Ints]:

@@ -55,7 +55,8 @@ class Mirror:
     """
 
     def __init__(self, folder: Path | str, url: str, *, timeout_s: float = 5.0, clock: Callable[[], int] = now_us):
-        self._tables, self._clock = opened(Path(folder)), clock
+        self._folder, self._clock = Path(folder), clock
+        self._tables = opened(self._folder)
         self._redis = connected(url, timeout_s=timeout_s)
         self._target, self._background = Target(self._redis), Background[Any]("mirror")
         self._changed: dict[str, list[Ints]] = {}
@@ -147,7 +148,10 @@ class Mirror:
 
     def _next(self) -> None:
         header, copy = self._tables.header, self._copy
-        if header.layout != copy.layout or (copy.in_use and self._count > ROWS):
+        if header.retired:
+            self._tables = opened(self._folder)
+            self._anew()
+        elif header.layout != copy.layout or (copy.in_use and self._count > ROWS):
             self._anew()
         elif copy.walk is not None:
             self._walk_on(copy.walk)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from winnow.features.batch import Ints
 from winnow.features.live.layout import Entry, pair_name
-from winnow.features.remote.lines import encoded
 
 Bytes = NDArray[np.uint8]
 _COLUMN = "column:"
@@ -44,11 +43,6 @@ class Rack:
         self.order = _order(self.form, self._entries[0], starts[:-1], self.width)
         self.place: Ints = np.argsort(self.order)  # where each cell of the sheets is held
         self.starts = dict(zip(self.sheets, starts.tolist(), strict=False))
-
-    @cached_property
-    def empty(self) -> bytes:
-        """The line of a row that has none."""
-        return encoded(np.zeros((1, self.width), np.int64))[0]
 
     @cached_property
     def lasts_us(self) -> int:

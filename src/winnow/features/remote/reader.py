@@ -68,7 +68,7 @@ class RedisReader(LiveReader):
     def consistently(self, compute: Callable[[LiveState], T]) -> T:
         """What `compute` makes of one state: it is called again when the copy has changed meanwhile.
 
-        The second time everything that the first has asked for is fetched at once, and so from one state.
+        After that everything that the try before has asked for is fetched at once, and so from one state.
 
         Args:
             compute: reads the state; it may be called several times and must not keep the state.
@@ -90,7 +90,7 @@ class RedisReader(LiveReader):
         self._redis.close()
 
     def _settled(self, compute: Callable[[LiveState], T], connection: Any) -> T:
-        deadline, ahead = time.monotonic() + self._wait_s, list[Wanted]()
+        deadline, ahead, again = time.monotonic() + self._wait_s, list[Wanted](), False
         while True:
             generation = self._generation()
             fetched = Fetched(connection, generation.token, habits=generation.habits, cache=generation.cache)
@@ -101,7 +101,8 @@ class RedisReader(LiveReader):
             if time.monotonic() > deadline:
                 what, fix = "the copy of the live state changed with every try", "ask for fewer rows at once"
                 raise Unavailable(Problem("redis-unsteady", what, fix=fix))
-            ahead = [] if fetched.lost else fetched.asked
+            ahead = [] if fetched.lost or (fetched.told and not again) else fetched.asked
+            again = True
             if fetched.lost:
                 self._held = None
 
@@ -139,6 +140,7 @@ def _attempt(
         if ahead:
             fetched.ahead(ahead)
         result = compute(state)
+        fetched.finish()
     except Exception:
         if fetched.moved:
             return None, False

@@ -1,6 +1,7 @@
 """Reading the copy in Redis with the code that reads the tables in shared memory."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -34,6 +35,13 @@ class Generation:
         self.rack_of = {sheet: rack for rack in self.racks for sheet in rack.sheets}
         self.read: dict[tuple[str, ...], list[tuple[str, list[int], Reading]]] = {}  # shared by all states
         self.habits, self.cache = Habits(), Cache(cache_mb)
+
+    @cached_property
+    def rack_for(self) -> dict[str, Rack]:
+        """Aggregate → where it is kept."""
+        kept = {a: name for name, entry in self.entries.items() for a in entry.get("cells", ())}
+        kept |= {name: name for name, entry in self.entries.items() if entry["form"] == "lists"}
+        return {aggregate: self.rack_of[name] for aggregate, name in kept.items()}
 
 
 class FetchedSheet:
@@ -100,6 +108,12 @@ class RedisTables(Tables):
         for table in tables:
             self._fetched.of(self._generation.rack_of[table], rows)
 
+    def ahead(self, wanted: Iterable[tuple[Aggregate, Ints]]) -> None:
+        """Gets the lines of aggregates that are about to be read, for the rows of their keys."""
+        racks = self._generation.rack_for
+        kept = ((racks[a.name], rows) for a, rows in wanted if a.name in racks)
+        self._fetched.together(list({(rack.code, id(rows)): (rack, rows) for rack, rows in kept}.values()))
+
 
 class RedisState(LiveState):
     """`State` as of now, from the copy in Redis. See `LiveState`.
@@ -119,6 +133,10 @@ class RedisState(LiveState):
     def as_of(self) -> int:  # type: ignore[override]
         """The moment as of which it is exact; known once something has been read."""
         return self._tables.watermark
+
+    def ahead(self, wanted: Sequence[tuple[Aggregate, tuple[Ints, ...]]]) -> None:
+        """Gets all lines that are about to be read in one round trip: see `view.Ahead`."""
+        self._tables.ahead([(a, self._rows(a, keys)) for a, keys in wanted])
 
     def windows(self, aggregates: Sequence[Aggregate], keys: tuple[Ints, ...], at: Ints) -> list[Ints]:
         """Gets all lines before `as_of` is asked for, which else would be a round trip of its own."""

@@ -1,0 +1,71 @@
+"""Pictures of one's own: a folder of files, or a Parquet file that holds them.
+
+In a folder the name of the subfolder is the kind, `shirt/0001.jpg`, and the path without its ending is the id. In a
+Parquet file the column `picture` holds the files' bytes, and the other columns are those of the table.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from winnow.core.errors import InputError, Problem
+from winnow.data.importers.base import Importer, Part
+from winnow.data.schema import Table
+
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
+BYTES = "picture"
+KIND = "kind"
+_AT_ONCE = 256
+
+Take = Callable[[bytes], Mapping[str, Any]]
+"""Takes a picture in; returns the columns of its row. Raises InputError for one that cannot be taken."""
+
+
+class Pictures(Importer):
+    """Pictures as rows of one table.
+
+    Args:
+        table: where the rows go.
+        take: keeps a picture.
+        refused: told of the file (or row) and the reason of each picture that cannot be taken.
+    """
+
+    name = "pictures"
+
+    def __init__(self, table: Table, take: Take, *, refused: Callable[[str, InputError], None]):
+        self._table, self._take, self._refused = table, take, refused
+
+    def tables(self, path: Path) -> Iterator[Part]:
+        rows: list[dict[str, Any]] = []
+        for name, data, given in self._found(path):
+            try:
+                rows.append({**self._take(data), **given, self._table.key: name})
+            except InputError as error:
+                self._refused(name, error)
+            if len(rows) == _AT_ONCE:
+                yield self._table.name, pl.DataFrame(rows, infer_schema_length=None)
+                rows = []
+        if rows:
+            yield self._table.name, pl.DataFrame(rows, infer_schema_length=None)
+
+    def _found(self, path: Path) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
+        """Id, bytes and further columns of every picture."""
+        if path.is_dir():
+            for file in sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS and f.is_file()):
+                inside = file.relative_to(path)
+                kind = {KIND: inside.parts[0]} if len(inside.parts) > 1 else {}
+                yield inside.with_suffix("").as_posix(), file.read_bytes(), kind
+            return
+        for rows in pl.scan_parquet(path).collect().iter_slices(_AT_ONCE):
+            yield from self._rows(rows)
+
+    def _rows(self, rows: pl.DataFrame) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
+        key = self._table.key
+        if missing := [c for c in (key, BYTES) if c not in rows.columns]:
+            what = f"the file has no column `{missing[0]}`"
+            raise InputError(Problem("missing-column", what, missing[0], fix=f"it needs `{key}` and `{BYTES}`"))
+        for row in rows.iter_rows(named=True):
+            given = {name: value for name, value in row.items() if name not in (key, BYTES) and value is not None}
+            yield str(row[key]), row[BYTES] or b"", given

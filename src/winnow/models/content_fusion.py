@@ -1,0 +1,186 @@
+"""L2: early fusion of sentence, n-grams, picture, author and reactions into a shared trunk with a head per harm."""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winnow.core.declare import digest
+from winnow.encoders.base import Encode
+from winnow.features.batch import Floats
+from winnow.media.normalise import Normal
+from winnow.models.artefact import Artefact
+from winnow.models.base import Run
+from winnow.models.content import Content, ContentModel, ContentScorer, Labelled, Span
+from winnow.models.content_inputs import FILE, Inputs, modalities
+from winnow.models.content_linear import class_weights
+from winnow.models.content_ngrams import NGrams, NGramsScorer, probabilities
+from winnow.models.content_spans import WORD, strongest
+from winnow.models.session import Session
+
+_NETWORK, _NGRAMS = "network.onnx", "ngrams.npz"
+_GROUPS_OF_WORDS = 48  # parts of a text that are left out in turn for an explanation
+_AT_ONCE = 4_096
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyFusion(ContentModel):
+    """A small network over everything that is known of a post; what is missing is left out.
+
+    N-grams enter as the logits of an `NGrams` model: in training those of models that have not seen the post. All
+    heads share the trunk; a post teaches the heads for which it has a label.
+
+    Args:
+        ngrams: how n-grams are read.
+        folds: models that make the n-gram logits of training posts.
+        hidden: width of the trunk.
+        members: networks whose mean is taken.
+        dropout: share of hidden values dropped in training.
+        left_out: share of posts from which a modality is left out in training.
+        focal: gamma of the focal loss; 0 for cross entropy.
+        balance: how much rare classes count for more, 0 to 1.
+        epochs, batch_size, learning_rate, reg: as in every model.
+
+    Source: Kiela et al., "The hateful memes challenge", NeurIPS 2020 (early fusion); Lin et al., ICCV 2017 (focal loss).
+    """
+
+    ngrams: NGrams = field(default_factory=lambda: NGrams(calibration=None))
+    folds: int = 4
+    hidden: int = 128
+    members: int = 3
+    dropout: float = 0.4
+    left_out: float = 0.1
+    focal: float = 0.0
+    balance: float = 0.3
+    epochs: int = 15
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    reg: float = 0.1
+
+    def learn(self, train: Labelled, valid: Labelled, run: Run) -> tuple[list[str], dict[str, Any]]:
+        from winnow.models.networks.content_fusion import fit
+
+        heads = self.chosen(train)
+        logits, scorer = self._ngram_logits(train, heads, run.part("ngrams", 0.0, 0.5))
+        parts = modalities(train.content, logits)
+        inputs = Inputs.fit(parts)
+        inputs.save(run.folder)
+        held_out = modalities(valid.content, scorer.logits(valid.content))
+        rows = {
+            "train": (inputs.matrix(parts), *self._labels(train, heads)),
+            "valid": (inputs.matrix(held_out), *self._labels(valid, heads)),
+        }
+        seen = hashlib.sha256(rows["train"][0].tobytes() + rows["train"][1].tobytes()).hexdigest()[:12]
+        settings = {f.name: float(v) for f in fields(self) if isinstance(v := getattr(self, f.name), int | float)}
+        fit(rows, inputs.widths, blocks=self.blocks(heads), settings=settings, run=run.part("", 0.5),
+            key=f"fusion {digest(self)} {seen}")  # fmt: skip
+        shutil.copyfile(run.folder / "ngrams" / _NGRAMS, run.folder / _NGRAMS)
+        shutil.rmtree(run.folder / "ngrams")
+        return [_NETWORK, FILE, _NGRAMS], {"runs": list(self.ngrams.runs), "bits": self.ngrams.bits}
+
+    def _ngram_logits(self, train: Labelled, heads: tuple[str, ...], run: Run) -> tuple[Values, NGramsScorer]:
+        """For each training post the logits of a model that has not seen it, and the model of all posts."""
+        model = replace(self.ngrams, heads=heads, groups=self.groups, calibration=None)
+        fold = np.random.default_rng(run.seed).permutation(np.arange(len(train.content)) % max(self.folds, 1))
+        out = np.zeros((len(train.content), len(heads)))
+        for k in range(self.folds):
+            own = run.part(f"fold{k}", k / (self.folds + 1), (k + 1) / (self.folds + 1))
+            out[fold == k] = _fitted(model, train.take(fold != k), own).logits(train.content.take(fold == k))
+        return out, _fitted(model, train, run)
+
+    def _labels(self, rows: Labelled, heads: tuple[str, ...]) -> tuple[Floats, Floats]:
+        """Labels and weights, float32 [N, H] both."""
+        labels = np.stack([rows.labels[head] for head in heads], axis=1).astype(np.float32)
+        weights = np.zeros_like(labels)
+        for block in map(list, self.blocks(heads)):
+            known = ~np.isnan(labels[:, block]).any(axis=1)
+            if known.any():
+                weights[np.ix_(known, block)] = class_weights(labels[known][:, block].astype(np.float64), self.balance)[:, None]
+        return labels, weights
+
+    @classmethod
+    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> ContentScorer:
+        session = Session.open(artefact.path(_NETWORK), threads=threads)
+        return FusionScorer(NGramsScorer.open(artefact), Inputs.open(artefact), session, encode)
+
+
+def _fitted(model: NGrams, train: Labelled, run: Run) -> NGramsScorer:
+    model.fit(train, train.take(np.zeros(0, np.int64)), run)
+    return NGramsScorer.open(Artefact.open(run.folder))
+
+
+@dataclass(frozen=True)
+class FusionScorer:
+    """A fitted model.
+
+    Args:
+        ngrams: makes the n-gram logits.
+        inputs: how modalities are scaled.
+        session: the network.
+        encode: makes sentence vectors; explanations leave words out of them too when it is there.
+    """
+
+    ngrams: NGramsScorer
+    inputs: Inputs
+    session: Session
+    encode: Encode | None = None
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """What it predicts, in column order."""
+        return self.ngrams.heads
+
+    def score(self, content: Content) -> Floats:
+        """Probabilities, float32 [N, H]."""
+        if not len(content):
+            return np.zeros((0, len(self.heads)), np.float32)
+        x = self.inputs.matrix(modalities(content, self.ngrams.logits(content)))
+        parts = [self.session.run({"x": x[i : i + _AT_ONCE]}) for i in range(0, len(x), _AT_ONCE)]
+        return probabilities(np.concatenate(parts).astype(np.float64), self.ngrams.blocks)
+
+    def spans(self, content: Content, *, least: float = 0.5) -> list[list[Span]]:
+        """The words without which a head's log-odds fall most: each is left out in turn."""
+        scores = self.score(content)
+        return [self._spans(content, row, scores[row], least) for row in range(len(content))]
+
+    def _spans(self, content: Content, row: int, score: Floats, least: float) -> list[Span]:
+        normal, wanted = content.normal[row], np.flatnonzero(score >= least)
+        words = _word_groups(normal)
+        if not len(wanted) or not words:
+            return []
+        without = self.score(self._occluded(content, row, [normal.text[:a] + " " + normal.text[b:] for a, b in words]))
+        falls = _log_odds(score[None]) - _log_odds(without)
+        return sorted(
+            Span(*normal.span(start, end), weight, self.heads[c])
+            for c in wanted
+            for start, end, weight in strongest(words, falls[:, c])
+        )
+
+    def _occluded(self, content: Content, row: int, texts: Sequence[str]) -> Content:
+        """A post with other texts."""
+        again = content.take(np.full(len(texts), row))
+        posts = Content(texts, again.sentences, again.pictures, again.facts)
+        return posts.encoded(self.encode) if self.encode and content.sentences.shape[1] else posts
+
+    def explaining(self, encode: Encode) -> Self:
+        """The same model with an encoder for its explanations."""
+        return replace(self, encode=encode)
+
+
+def _word_groups(normal: Normal) -> list[tuple[int, int]]:
+    """Words, or in a long text runs of neighbouring words."""
+    words = [match.span() for match in re.finditer(WORD, normal.text)]
+    step = -(-len(words) // _GROUPS_OF_WORDS) or 1
+    return [(words[i][0], words[min(i + step, len(words)) - 1][1]) for i in range(0, len(words), step)]
+
+
+def _log_odds(p: Floats) -> Values:
+    clipped = np.clip(p.astype(np.float64), 1e-6, 1 - 1e-6)
+    return np.log(clipped) - np.log1p(-clipped)

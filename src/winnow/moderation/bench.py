@@ -1,0 +1,129 @@
+"""Posts before a policy: known content first, then the judges, then what the policy calls for. Nothing is recorded."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from winnow.moderation.judge import Judge, Judgement, Span
+from winnow.moderation.known import Match, Matcher
+from winnow.moderation.policy import Policy
+from winnow.moderation.post import Post
+from winnow.moderation.ruling import Facts, Ruling, rule, rule_known
+
+MOST_SPANS = 50
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Considered:
+    """One post with all that was found out about it.
+
+    Args:
+        post: as it came in.
+        ruling: what is to be done.
+        scores: harm → probability, None when nobody judged it; empty for known content.
+        spans: characters that spoke for a harm.
+        model: who judged.
+        match: the entry of known content, if there is one.
+        silent: harms of which some judge said nothing.
+    """
+
+    post: Post
+    ruling: Ruling
+    scores: Mapping[str, float | None]
+    spans: Sequence[Span]
+    model: str
+    match: Match | None = None
+    silent: frozenset[str] = frozenset()
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What may be told to whoever sent it: of known content of the gravest kind nothing but what is done."""
+        ruling, hidden = self.ruling, self.ruling.withheld
+        return {
+            "action": ruling.action, "reason": ruling.reason, "harm": "" if hidden else ruling.harm,
+            "escalate": ruling.escalate, "scores": {} if hidden else dict(self.scores),
+            "spans": [] if hidden else [list(span) for span in self.spans],
+            "not_evaluated": [] if hidden else list(ruling.unseen),
+        }  # fmt: skip
+
+
+class Bench:
+    """Judges and banks together.
+
+    Args:
+        judge: usually a `Panel`.
+        matchers: banks of known content, the first that knows a post counts.
+    """
+
+    def __init__(self, judge: Judge, matchers: Sequence[Matcher] = ()) -> None:
+        self.judge = judge
+        self._matchers = matchers
+
+    def consider(self, posts: Sequence[Post], policy: Policy) -> list[Considered]:
+        """What is to be done about posts under a policy."""
+        matches, unsure = self._matches(posts)
+        matches = [m if m and m.harm in policy.harms else None for m in matches]
+        unknown = [row for row, match in enumerate(matches) if match is None]
+        said = self._judged([posts[row] for row in unknown])
+        if unsure:  # a bank that does not answer may hold what is gravest
+            said = _silenced(said, {name for name, harm in policy.harms.items() if harm.top})
+        places = {row: place for place, row in enumerate(unknown)}
+        return [
+            _known(post, match, policy) if match else _judged(post, said, places[row], policy)
+            for row, (post, match) in enumerate(zip(posts, matches, strict=True))
+        ]
+
+    def _matches(self, posts: Sequence[Post]) -> tuple[list[Match | None], bool]:
+        """The known content among posts, and whether some bank could not be asked."""
+        found: list[Match | None] = [None] * len(posts)
+        unsure = False
+        for matcher in self._matchers:
+            try:
+                found = [old or new for old, new in zip(found, matcher.match(posts), strict=True)]
+            except Exception as error:
+                _log.error("bank %s failed: %s", type(matcher).__name__, type(error).__name__)
+                unsure = True
+        return found, unsure
+
+    def _judged(self, posts: Sequence[Post]) -> Judgement:
+        try:
+            if posts:
+                return self.judge.judge(posts)
+        except Exception as error:
+            # A judge without a panel around it; its message may quote the post.
+            _log.error("judge %s failed: %s", self.judge.model, type(error).__name__)
+        heads = self.judge.heads
+        inputs = [post.inputs for post in posts]
+        empty = np.full((len(posts), len(heads)), np.nan)
+        return Judgement(heads, empty, [[] for _ in posts], self.judge.model, inputs, frozenset(heads))
+
+
+def _silenced(said: Judgement, harms: set[str]) -> Judgement:
+    return Judgement(said.heads, said.probability, said.spans, said.model, said.inputs, said.silent | harms)
+
+
+def _known(post: Post, match: Match, policy: Policy) -> Considered:
+    return Considered(post, rule_known(policy, match.harm, facts_of(post)), {}, (), "known", match)
+
+
+def _judged(post: Post, said: Judgement, row: int, policy: Policy) -> Considered:
+    scores = said.scores(row)
+    silent = said.silent & set(policy.harms)
+    spans = sorted(said.spans[row], key=lambda span: -span.weight)[:MOST_SPANS]
+    return Considered(
+        post, rule(policy, scores, facts_of(post), silent=silent), scores, spans, said.model, None, silent
+    )
+
+
+def facts_of(post: Post) -> Facts:
+    """What a policy may look at besides probabilities."""
+    return Facts(post.author, post.verified, post.language, post.reach)
+
+
+def unjudged(policy: Policy, judge: Judge) -> list[str]:
+    """The harms of a policy that no judge knows."""
+    return [harm for harm in policy.harms if harm not in judge.heads]
