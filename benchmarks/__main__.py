@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 HELPERS = {"__main__", "shop", "service", "vector_peers", "__init__"}
+HELPERS |= {f"harm_{part}" for part in ("data", "attacks", "memes", "spans", "speed")}
 
 
 def main() -> None:

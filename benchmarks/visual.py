@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -43,7 +44,7 @@ CLOTHING: dict[str, PictureRetriever] = {
 }
 CODES = MetricPictures(
     side=32, widths=(64, 256, 256), bits=64, sizes=(48,), contrast=0.0, crop=1.0, shift=1 / 16, turn=0.0, colour=0.0,
-    epochs=14, batch_size=256, reg=0.1,
+    epochs=10, batch_size=256, reg=0.1,
 )  # fmt: skip
 ASKED, SHOWN, TIMED = 100, (10, 100), 50  # queries of a class, places that recall is given for, pictures encoded alone
 PUBLISHED = {48: 0.7345, 64: 0.7466}
@@ -70,7 +71,7 @@ def clothing(place: Path, threads: int) -> dict[str, Any]:
     drawn, rungs, series = Resamples.of(np.arange(len(test))), {}, {}
     for name, declared in CLOTHING.items():
         encoder, trained = fitted(declared, place / name, train=train, valid=valid, threads=threads)
-        found = ranked(encoder, test, train)
+        found = ranked(encoded(encoder, test, threads) @ encoded(encoder, train, threads).T, test, train)
         series[name] = drawn.means(found["map"])
         rungs[name] = trained | {m: rounded(drawn.means(v)) for m, v in found.items()} | cost(encoder, test)
     show("clothing", rungs)
@@ -88,7 +89,7 @@ def codes(place: Path, threads: int) -> dict[str, Any]:
     whole, trained = fitted(CODES, place / "codes", train=train, valid=nothing, threads=threads)
     asked = np.concatenate([np.flatnonzero(test.groups == g)[:ASKED] for g in np.unique(test.groups)])
     unseen = np.setdiff1d(np.arange(len(test)), asked)
-    vectors = {name: whole.encode(part.pixels) > 0 for name, part in (("train", train), ("test", test))}
+    vectors = {name: encoded(whole, part, threads) > 0 for name, part in (("train", train), ("test", test))}
     drawn, found = Resamples.of(np.arange(len(asked))), {}
     for bits in (*CODES.sizes, CODES.bits):
         query, other = vectors["test"][asked, :bits], vectors["test"][unseen, :bits]
@@ -145,12 +146,17 @@ def fitted(
         declared.fit(train, valid, Run(folder, threads=threads, progress=told, checkpoint_every=10**9))
         spent = {"fit_s": round(time.monotonic() - began), "fit_cpu_s": round(time.process_time() - cpu)}
         noted.write_text(json.dumps(spent | {"threads": threads}))
-    return load_picture_encoder(folder, threads=threads), json.loads(noted.read_text())
+    return load_picture_encoder(folder), json.loads(noted.read_text())
 
 
-def ranked(encoder: PictureEncode, asking: Pictures, database: Pictures) -> dict[str, Series]:
-    """Metrics of each query, [Q]."""
-    scores = encoder.encode(asking.pixels) @ encoder.encode(database.pixels).T
+def encoded(encoder: PictureEncode, pictures: Pictures, threads: int) -> NDArray[np.float32]:
+    """Vectors of all pictures, several at once."""
+    with ThreadPoolExecutor(threads) as pool:
+        return np.concatenate(list(pool.map(encoder.encode, np.array_split(pictures.pixels, 4 * threads))))
+
+
+def ranked(scores: NDArray[np.float32], asking: Pictures, database: Pictures) -> dict[str, Series]:
+    """Metrics of each query, [Q], by its scores with the database, [Q, N]."""
     lists = np.argsort(-scores, axis=1, kind="stable")
     query, row = np.nonzero(asking.groups[:, None] == database.groups)
     relevant = Relevant.pairs(query, row, len(asking))

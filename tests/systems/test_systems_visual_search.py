@@ -91,7 +91,7 @@ def test_the_system_in_the_box_is_sound_and_short(grown, tmp_path):
     ("old", "new", "code"),
     [
         ("relevance=image.kind", "relevance=image.width", "bad-relevance"),
-        ("relevance=image.kind", "relevance=seen.surface", "system-file-fails"),
+        ("relevance=image.kind", "relevance=seen.surface", "bad-relevance"),
         ("sources=[", "value=w.Weighted(click=1), sources=[", "unpredicted-head"),
         ("retrieval=retrieval, relevance", "relevance", "no-models"),
         ("policy.Unless(image.unsafe)", "policy.Unless(image.kind)", "bad-column"),
@@ -104,11 +104,7 @@ def test_a_mistake_is_found(tmp_path, old, new, code):
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new))
-    try:
-        codes = {p.code for p in load(file).find_problems()}
-    except Exception as error:
-        codes = {error.code}
-    assert code in codes
+    assert code in {p.code for p in load(file).find_problems()}
 
 
 # Evaluation
@@ -147,8 +143,10 @@ def test_a_picture_of_the_collection_finds_others_and_never_itself(project):
     assert len(ids) == 100
     assert len(set(ids)) == 100
     assert "disc/disc-001" not in ids
-    data = (project.folder.parent / "one.png", shapes.encoded(shapes.picture("disc", 1)))
-    assert found(project, picture=base64.b64encode(data[1]).decode(), size=100)[1:51] == ids[:50]
+    sent = base64.b64encode(shapes.encoded(shapes.picture("disc", 1))).decode()
+    other = found(project, picture=sent, size=100)
+    assert other[0] == "disc/disc-001"
+    assert len(set(other[:51]) & set(ids[:50])) >= 45  # what is kept is a JPEG, what was sent is not
 
 
 def test_a_box_searches_for_the_part(project):
@@ -228,8 +226,6 @@ def test_nothing_is_shown_when_privacy_cannot_be_told(project, monkeypatch):
 
     assert found(project, id="dots/dots-002")
     monkeypatch.setattr(Kit, "view", lambda *_: 1 / 0)
-    reply = project.runtime.desk(NAME).search if False else None
-    assert reply is None
     with pytest.raises(NotFound):
         project.search(NAME, id="dots/dots-002")
     sent = base64.b64encode(a_new_one()).decode()
@@ -387,22 +383,29 @@ def test_few_pictures_are_not_enough(tmp_path):
 # Over HTTP
 
 
-@pytest.fixture
-def client(project, monkeypatch):
+@pytest.fixture(scope="module")
+def client(grown, tmp_path_factory):
+    """The service in this process, on a project of its own."""
     from starlette.testclient import TestClient
 
     from winnow.console import app as console
     from winnow.serving.ingester import Ingester
 
-    monkeypatch.setenv("WINNOW_SERVER_AUTH", "off")
-    ingester, stop = Ingester.of(project), threading.Event()
-    thread = threading.Thread(target=ingester.run, args=(stop,), kwargs={"poll_s": 0.02})
-    thread.start()
-    with TestClient(console.create(project), base_url="http://localhost") as client:
-        yield client
-    stop.set()
-    thread.join()
-    ingester.close()
+    folder = tmp_path_factory.mktemp("served") / "shop"
+    shutil.copytree(grown, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINNOW_SERVER_AUTH", "off")
+        project, stop = Project(folder), threading.Event()
+        ingester = Ingester.of(project)
+        thread = threading.Thread(target=ingester.run, args=(stop,), kwargs={"poll_s": 0.02})
+        thread.start()
+        with TestClient(console.create(project), base_url="http://localhost") as client:
+            yield client
+            stop.set()
+            thread.join()
+            ingester.close()
+    project.gallery.close()
+    project.registry.close()
 
 
 SEARCH, PICTURES = f"/v1/systems/{NAME}/search", f"/v1/systems/{NAME}/pictures"
@@ -431,26 +434,25 @@ def test_the_routes_take_pictures_in_search_and_show_them(client):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "given", "status", "code"),
+    ("method", "path", "given", "told"),
     [
-        ("POST", SEARCH, {"content": b"junk"}, 400, "image-unreadable"),
-        ("POST", SEARCH, {"content": b""}, 400, "bad-request"),
-        ("POST", SEARCH, {"json": {"id": "nobody"}}, 404, "unknown-picture"),
-        ("POST", SEARCH + "?box=left", {"content": a_new_one()}, 400, "bad-request"),
-        ("POST", "/v1/systems/other/search", {"content": a_new_one()}, 404, "unknown-system"),
-        ("PUT", PICTURES + "?id=x", {"content": b"<svg/>"}, 400, "image-unreadable"),
-        ("PUT", PICTURES, {"content": a_new_one()}, 422, "bad-request"),
-        ("PUT", PICTURES + "?id=x&colour=red", {"content": a_new_one()}, 400, "unknown-field"),
-        ("PUT", PICTURES + "?id=x&file=../../etc/passwd", {"content": a_new_one()}, 400, "unknown-field"),
-        ("PUT", PICTURES + "?id=x&private=perhaps", {"content": a_new_one()}, 400, "wrong-type"),
-        ("PUT", PICTURES + "?id=x", {"content": bytes(6_000_000)}, 413, "too-large"),
-        ("GET", PICTURES + "?id=nobody", {}, 404, "unknown-picture"),
+        ("POST", SEARCH, {"content": b"junk"}, "400 image-unreadable"),
+        ("POST", SEARCH, {"content": b""}, "400 bad-request"),
+        ("POST", SEARCH, {"json": {"id": "nobody"}}, "404 unknown-picture"),
+        ("POST", SEARCH + "?box=left", {"content": a_new_one()}, "400 bad-request"),
+        ("POST", "/v1/systems/other/search", {"content": a_new_one()}, "404 unknown-system"),
+        ("PUT", PICTURES + "?id=x", {"content": b"<svg/>"}, "400 image-unreadable"),
+        ("PUT", PICTURES, {"content": a_new_one()}, "422 bad-request"),
+        ("PUT", PICTURES + "?id=x&colour=red", {"content": a_new_one()}, "400 unknown-field"),
+        ("PUT", PICTURES + "?id=x&file=../../etc/passwd", {"content": a_new_one()}, "400 unknown-field"),
+        ("PUT", PICTURES + "?id=x&private=perhaps", {"content": a_new_one()}, "400 wrong-type"),
+        ("PUT", PICTURES + "?id=x", {"content": bytes(6_000_000)}, "413 body-too-large"),
+        ("GET", PICTURES + "?id=nobody", {}, "404 unknown-picture"),
     ],
 )
-def test_bad_requests_are_refused_with_the_reason(client, method, path, given, status, code):
+def test_bad_requests_are_refused_with_the_reason(client, method, path, given, told):
     reply = client.request(method, path, **given)
-    assert reply.status_code == status, reply.text
-    assert code in reply.json()["error"]["code"]
+    assert f"{reply.status_code} {reply.json()['error']['code']}" == told
 
 
 def test_the_page_of_the_project_is_the_search(client):

@@ -57,7 +57,9 @@ def test_pictures_come_in_the_order_of_their_names_and_are_ranked(tmp_path, monk
     encoder, trained = visual.fitted(
         Looks(side=32), tmp_path / "L0", train=parts["train"], valid=parts["test"], threads=1
     )
-    found = visual.ranked(encoder, parts["test"], parts["train"])
+    vectors = {name: visual.encoded(encoder, part, 2) for name, part in parts.items()}
+    np.testing.assert_array_equal(vectors["train"], encoder.encode(parts["train"].pixels))
+    found = visual.ranked(vectors["test"] @ vectors["train"].T, parts["test"], parts["train"])
     assert {name: values.tolist() for name, values in found.items()} == {
         "precision@10": [0.5] * 4, "map": [1.0] * 4, "recall@1": [0.2] * 4, "recall@5": [1.0] * 4, "ndcg@10": [1.0] * 4
     }  # fmt: skip
@@ -77,5 +79,6 @@ def test_metric_learning_finds_twice_as_well_as_looks(tmp_path):
     for declared in (Looks(), MetricPictures(epochs=6)):
         folder = tmp_path / type(declared).__name__
         encoder, _ = visual.fitted(declared, folder, train=parts["train"], valid=parts["validation"], threads=2)
-        values.append(visual.ranked(encoder, parts["test"], parts["train"])["map"].mean())
+        test, train = (visual.encoded(encoder, parts[name], 2) for name in ("test", "train"))
+        values.append(visual.ranked(test @ train.T, parts["test"], parts["train"])["map"].mean())
     assert values[1] > 2 * values[0]

@@ -6,8 +6,10 @@ from cyclopts import App
 
 from winnow.cli.data import data
 from winnow.cli.features import features
+from winnow.cli.moderate import moderate
 from winnow.cli.options import HERE, Json, ProjectFolder
 from winnow.cli.options import opened as _open
+from winnow.cli.pictures import search
 
 app = App(
     name="winnow",
@@ -17,6 +19,8 @@ app = App(
 )
 app.command(features)
 app.command(data)
+app.command(search)
+app.command(moderate)
 
 
 @app.command
@@ -68,7 +72,7 @@ def import_(
     """Read a data set into the project's log: good rows land, bad rows go to the quarantine.
 
     Args:
-        importer: kuairand, movielens, world, or mapping for any CSV or Parquet file.
+        importer: kuairand, movielens, world, pictures, or mapping for any CSV or Parquet file.
         path: Folder or file to read.
         mapping: For the importer `mapping`: a TOML file that says which column is what.
     """

@@ -192,7 +192,8 @@ class System(Declared):
 
     def _bad_relevance(self) -> Iterator[Problem]:
         item, like = self.labels.item.name, self.relevance
-        if like is not None and not (like.table.name == item and len(like.columns) == 1 and like.kind.has_domain):
+        owner = getattr(getattr(like, "table", None), "name", None)  # anything may stand there
+        if like is not None and not (owner == item and len(like.columns) == 1 and like.kind.has_domain):
             what = f"relevance is `{self.relevance}`, no category of `{item}`"
             yield Problem("bad-relevance", what, self.where, "items are alike by a column of theirs", "use a category")
         if self.ranking is None and self.retrieval is None:

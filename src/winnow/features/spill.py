@@ -3,12 +3,15 @@
 Whatever is asked of history is asked of one key, so each part of the keys, with all their events, answers for itself.
 """
 
+import fcntl
+import os
 import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from time import time as seconds_now
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,8 @@ from winnow.features.timeline import by_time
 from winnow.features.versions import Tables
 
 _MOST_PARTS = 4096
+_PREFIX, _LOCK = "winnow-history-", "lock"
+_BEGINS_S = 60.0  # a folder without a lock may be about to get one
 _SETS = 4  # events under a multi-valued key stand under about this many
 
 
@@ -70,6 +75,40 @@ def _spread(by: Sequence[Path]) -> int:
     return _SETS if any(p.kind.storage == "categories" for p in by) else 1
 
 
+def sweep(scratch: FilePath) -> int:
+    """Removes what killed processes have left in a folder for spilled events; how many folders that was."""
+    found = [folder for folder in scratch.glob(f"{_PREFIX}*") if _left(folder)]
+    for folder in found:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(found)
+
+
+def _left(folder: FilePath) -> bool:
+    """Whether nobody holds its lock, which the system lets go of when a process ends, however it ends."""
+    try:
+        if not (folder / _LOCK).exists():
+            return seconds_now() - folder.stat().st_mtime > _BEGINS_S
+        os.close(_held_lock(folder))
+    except OSError:  # held, or gone meanwhile
+        return False
+    return True
+
+
+def _held_lock(folder: FilePath) -> int:
+    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _let_go(folder: FilePath, lock: int) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(lock)
+
+
 class Shelves:
     """The groups of events that do not fit in memory.
 
@@ -81,8 +120,11 @@ class Shelves:
 
     def __init__(self, source: Streamed, budget: Budget, tables: Tables):
         self._source, self._budget, self._tables = source, budget, tables
-        self._folder = FilePath(tempfile.mkdtemp(prefix="winnow-history-", dir=budget.scratch))
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        if budget.scratch is not None:
+            FilePath(budget.scratch).mkdir(parents=True, exist_ok=True)
+            sweep(FilePath(budget.scratch))
+        self._folder = FilePath(tempfile.mkdtemp(prefix=_PREFIX, dir=budget.scratch))
+        weakref.finalize(self, _let_go, self._folder, _held_lock(self._folder))
         self._made: list[Shelf] = []
 
     def of(self, wanted: Sequence[Aggregate], planned: Iterable[Aggregate]) -> "Shelf":

@@ -6,14 +6,30 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
+
+from prometheus_client import Gauge
 
 from winnow.core.time import MICROS, now_us
+from winnow.features.spill import sweep
 from winnow.http.process import follow_parent, log_to_stderr, project_folder
 from winnow.monitoring import metrics
 from winnow.project import Project
 from winnow.serving.aggregates import released
 from winnow.serving.ingester import Ingester, mirrored
 
+if TYPE_CHECKING:  # imported when it is used
+    from winnow.features.remote import Mirror
+
+MIRROR_LAG_ROWS = Gauge(
+    "winnow_mirror_lag_rows", "Sequence numbers by which features in Redis are behind the live tables",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+MIRROR_LAG_SECONDS = Gauge(
+    "winnow_mirror_lag_seconds", "Seconds by which features in Redis are behind the live tables",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+_SHARE = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -30,6 +46,7 @@ def main() -> None:
 def run(project: Project, stop: threading.Event) -> None:
     """Follows the log of a project until told to stop."""
     settings = project.settings.ingest
+    sweep(project.folder / "scratch")
     ingester = Ingester.of(project)
     chores = [
         _Chore("checkpoint", settings.checkpoint_s, ingester.checkpoint),
@@ -39,7 +56,7 @@ def run(project: Project, stop: threading.Event) -> None:
         _Chore("tables", 5.0, lambda: metrics.live_tables(ingester.stats()["tables"])),
     ]
     with mirrored(project, ingester) as mirror:
-        chores += [_Chore("redis", 0.0, mirror.step)] if mirror else []
+        chores += [_Chore("redis", 0.0, mirror.step), _Chore("lag", 1.0, lambda: _lag(mirror))] if mirror else []
         ingester.run(stop, poll_s=settings.poll_ms / 1000, each=partial(_do, chores))
     ingester.close()
     project.log.close()
@@ -51,7 +68,10 @@ def _do(chores: "list[_Chore]") -> None:
 
 
 class _Chore:
-    """Something to be done from time to time; when it fails, it is tried again the next time."""
+    """Something to be done from time to time; when it fails, it is tried again the next time.
+
+    What takes long is done less often: events wait meanwhile, and no chore is to take more than `_SHARE` of the time.
+    """
 
     def __init__(self, name: str, every_s: float, work: Callable[[], object]):
         self._name, self._every_s, self._work = name, every_s, work
@@ -59,13 +79,22 @@ class _Chore:
 
     def maybe(self) -> None:
         """Does it when it is due."""
-        if time.monotonic() < self._due:
+        began = time.monotonic()
+        if began < self._due:
             return
         try:
             self._work()
         except Exception:
             _log.exception("%s failed", self._name)
-        self._due = time.monotonic() + self._every_s
+        now = time.monotonic()
+        self._due = now + max(self._every_s, (now - began) / _SHARE if self._every_s else 0.0)
+
+
+def _lag(mirror: "Mirror | None") -> None:
+    if mirror is not None:
+        rows, seconds = mirror.lag
+        MIRROR_LAG_ROWS.set(rows)
+        MIRROR_LAG_SECONDS.set(seconds)
 
 
 def _figures(project: Project, ingester: Ingester) -> None:

@@ -61,8 +61,8 @@ class EarlyFusion(ContentModel):
     balance: float = 0.3
     epochs: int = 15
     batch_size: int = 256
-    learning_rate: float = 1e-3
-    reg: float = 0.1
+    learning_rate: float = 5e-4
+    reg: float = 1.0
 
     def learn(self, train: Labelled, valid: Labelled, run: Run) -> tuple[list[str], dict[str, Any]]:
         from winnow.models.networks.content_fusion import fit

@@ -53,7 +53,7 @@ def fitted(x: Any, labels: Values, *, weight: Values, reg: float, start: Linear 
 
     columns, heads = x.shape[1], labels.shape[1]
     begin = start or Linear(np.zeros((columns, heads)), _log_odds(labels, weight))
-    options = {"maxiter": 200, "maxcor": 8, "gtol": 1e-6, "ftol": 1e-9}
+    options = {"maxiter": 100, "maxcor": 8, "gtol": 1e-6, "ftol": 1e-7}
     value = _loss(x, labels, weight=weight, reg=reg)
     found = minimize(value, _flat(begin), jac=True, method="L-BFGS-B", options=options).x
     return _shaped(found, heads)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -38,7 +37,7 @@ class NGrams(ContentModel):
     runs: tuple[int, ...] = (2, 3, 4, 5)
     bits: int = 20
     least: int = 2
-    reg: float = 0.1
+    reg: float = 0.3
     balance: float = 0.3
 
     def learn(self, train: Labelled, valid: Labelled, run: Run) -> tuple[list[str], dict[str, Any]]:
@@ -89,12 +88,17 @@ class Columns:
     @classmethod
     def fit(cls, content: Content, model: NGrams) -> Self:
         """What occurs in enough posts."""
-        grams = ngrams(_texts(content.normal), bits=model.bits, runs=model.runs)
-        posts = np.repeat(np.arange(len(content)), np.diff(grams.indptr))
+        return cls.of_texts(_texts(content.normal), model)
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[str], model: NGrams) -> Self:
+        """What occurs in enough normalised texts."""
+        grams = ngrams(texts, bits=model.bits, runs=model.runs)
+        posts = np.repeat(np.arange(len(texts)), np.diff(grams.indptr))
         pairs = np.unique(posts * (4 << model.bits) + grams.ids) % (4 << model.bits)
         ids, counts = np.unique(pairs, return_counts=True)
         kept = counts >= model.least
-        rarity = np.log((1 + len(content)) / (1 + counts[kept])) + 1
+        rarity = np.log((1 + len(texts)) / (1 + counts[kept])) + 1
         return cls(ids[kept].astype(np.int32), rarity.astype(np.float32), model.runs, model.bits)
 
     def grams(self, texts: Sequence[str]) -> tuple[Grams, NDArray[np.int64]]:
@@ -200,7 +204,3 @@ def probabilities(logits: Values, blocks: Sequence[tuple[int, ...]]) -> Floats:
         out[:, block] = powers / powers.sum(axis=1, keepdims=True)
     return out.astype(np.float32)
 
-
-def saved_under(folder: Path) -> Path:
-    """Where the n-grams of a larger model are."""
-    return folder / "ngrams"

@@ -28,7 +28,7 @@ class MetricPictures(PictureRetriever):
         crop, shift, turn, colour, erase: how pictures are changed in training: least share of the area, share of the
             side, degrees, share, and side of a blanked square as a share.
         mirrored: vectors are the sum over a picture and its mirror image, at twice the cost.
-        warm: trained first; its network is the start of this one.
+        warm: trained first, with the same side and widths; its network is the start of this one.
         epochs, batch_size, learning_rate, reg: as in every model; `reg` is decoupled weight decay.
 
     Source: Zhai and Wu, Classification is a strong baseline for deep metric learning, BMVC 2019; Khosla et al.,

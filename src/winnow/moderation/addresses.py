@@ -86,10 +86,10 @@ class Fetcher:
         try:
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("GET", path, headers={"Accept": "image/*"})
-            reply = connection.getresponse()
-            if reply.status != 200:
-                raise _refused(f"its host answered {reply.status}; redirects are not followed")
-            return self._body(reply)
+            with connection.getresponse() as reply:
+                if reply.status != 200:
+                    raise _refused(f"its host answered {reply.status}; redirects are not followed")
+                return self._body(reply)
         finally:
             connection.close()
 

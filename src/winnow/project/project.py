@@ -329,7 +329,7 @@ class Project:
     def words(self, system: str) -> dict[str, str]:
         """Item id → what people call it: its text column, if its table has one."""
         item = self.system(system).labels.item
-        title = next((c for c, kind in item.columns.items() if kind.storage == "text"), None)
+        title = next((c for c, kind in item.columns.items() if kind.storage == "text" and not kind.media), None)
         rows = self.frame(item.name).select(item.key, title).iter_rows() if title else ()
         return {key: text for key, text in rows if text}
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.core.errors import Conflict, Problem
+from winnow.core.time import now_us
 from winnow.retrieval.checks import check_encoder, check_vectors
 from winnow.retrieval.kept import Allowed, Kept
 
@@ -90,6 +91,8 @@ class Stored(ABC):
 
     def __init__(self, vectors: Vectors, rows: Ints, encoder: str):
         self.vectors, self.rows, self.encoder = vectors, rows, encoder
+        self.made_at = now_us()
+        """When it was built, microseconds UTC."""
         size = int(rows.max(initial=-1)) + 1
         self._in_order = size == len(rows) and bool((rows == np.arange(size)).all())
         flags = np.zeros(size, np.bool_)

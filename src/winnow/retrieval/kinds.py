@@ -107,22 +107,22 @@ def open_index(folder: Path, *, encoder: str) -> Stored:
         if not len(vectors) == len(rows) == facts["items"]:
             raise ValueError(f"{len(vectors)} vectors and {len(rows)} rows where {facts['items']} were saved")
         kind = KINDS[facts["kind"]]
-        if issubclass(kind, Quantised):
-            return _open_quantised(kind, folder, facts, given=(vectors, rows, encoder))
-        return kind(vectors, rows, encoder)
+        quantised = _quantised(kind, folder, facts) if issubclass(kind, Quantised) else {}
+        index = kind(vectors, rows, encoder, **quantised)
+        index.made_at = (folder / "index.json").stat().st_mtime_ns // 1_000
+        return index
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         fix = "build it again with `winnow train`, or `winnow rollback` to another release"
         problem = Problem("index-unreadable", f"the index cannot be read: {error}", str(folder), fix=fix)
         raise Unavailable(problem) from error
 
 
-def _open_quantised(
-    kind: type[Quantised], folder: Path, facts: dict[str, Any], *, given: tuple[Vectors, Ints, str]
-) -> Stored:
+def _quantised(kind: type[Quantised], folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """What else a quantised kind is made of."""
     # Codes, lists and links are mapped. The flag for lists on disk would map them too, but starts 32 threads a search.
     ready = _lib.read_index(str(folder / FILE), _lib.IO_FLAG_MMAP_IFC)
     lists = {"listed": np.load(folder / LISTED, mmap_mode="r")} if issubclass(kind, IVF) else {}
-    return kind(*given, ready=ready, breadth=int(facts["breadth"]), **lists)
+    return {"ready": ready, "breadth": int(facts["breadth"]), **lists}
 
 
 @contextmanager

@@ -45,7 +45,8 @@ class Measured:
         k: length of the lists.
         kind: of the index.
         items: that could be found.
-        at: microseconds UTC.
+        made_at: when the base of the index was built, microseconds UTC.
+        at: of the measurement, microseconds UTC.
     """
 
     recall: float
@@ -54,6 +55,7 @@ class Measured:
     k: int
     kind: str
     items: int
+    made_at: int
     at: int
 
 
@@ -103,7 +105,8 @@ class Probe:
         reached = recall(now, queries, self._k)
         if reached < self._least:
             now.base.widen()
-        self.last = Measured(reached, len(queries), by_people, self._k, live.kind, len(live), self._clock())
+        items, made_at = len(live), now.base.made_at
+        self.last = Measured(reached, len(queries), by_people, self._k, live.kind, items, made_at, self._clock())
         if self._told is not None:
             self._told(self.last)
         return self.last

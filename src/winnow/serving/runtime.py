@@ -10,6 +10,7 @@ import msgspec
 from winnow.core.errors import Conflict, InputError, unknown
 from winnow.core.time import now_us
 from winnow.features.live import LiveReader
+from winnow.retrieval.probe import Measured
 from winnow.serving.desk import Desk, Observe, unobserved
 from winnow.serving.effects import ServedLog
 from winnow.serving.gallery import MEDIA, Gallery
@@ -25,6 +26,11 @@ from winnow.serving.tail import Tail
 _RETRY_S = 0.2
 _CATCH_UP_S = 0.1  # between two looks for changed items
 _log = logging.getLogger(__name__)
+Measure = Callable[[str, Measured], None]
+
+
+def unmeasured(system: str, measured: Measured) -> None:
+    """Nobody looks at measurements."""
 
 
 class Runtime:
@@ -35,6 +41,7 @@ class Runtime:
         clock: the present, microseconds UTC.
         served: whether replies are logged.
         observe: called with the system's name and the trace of every request.
+        measured: called with the system's name and how much its vector index finds, about once a minute.
     """
 
     def __init__(
@@ -44,7 +51,9 @@ class Runtime:
         clock: Callable[[], int] = now_us,
         served: bool = True,
         observe: Observe = unobserved,
+        measured: Measure = unmeasured,
     ):
+        self._measured = measured
         self._stop, self._threads = threading.Event(), list[threading.Thread]()
         self._gatherer = Gatherer()
         self._served = ServedLog(stores.log) if served else None
@@ -95,6 +104,15 @@ class Runtime:
             except Exception as error:
                 if desk.trouble != before:  # once, not with every try
                     _log.warning("%s could not be renewed: %s", name, error)
+            self._probe(name, desk)
+
+    def _probe(self, name: str, desk: Desk) -> None:
+        """Sees to it that the recall of a vector index is measured now and then, and tells the last result."""
+        space = desk.kit.bundle.space if desk.ready else None
+        if space is not None:
+            space.probe.start_when_due()
+            if space.probe.last is not None:
+                self._measured(name, space.probe.last)
 
     def desk(self, system: str) -> Desk:
         """Who answers for a system.

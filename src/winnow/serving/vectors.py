@@ -14,6 +14,7 @@ from winnow.models.base import ItemEncoder, QueryEncoder, load_item_encoder, loa
 from winnow.retrieval.index import Stored
 from winnow.retrieval.kinds import open_index
 from winnow.retrieval.live import Live
+from winnow.retrieval.probe import Probe
 from winnow.serving.query import Query
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class VectorSpace:
 
     def __init__(self, base: Stored, *, encoder: str, sides: Sides, seq: int = 0):
         self.index, self.encoder, self.sides, self.seq = Live(base), encoder, sides, seq
+        self.probe = Probe(lambda: self.index)
         self._settled = np.zeros(int(base.rows.max(initial=-1)) + 1, bool)
         self._settled[base.rows] = True
         self._turn = threading.Lock()
@@ -80,6 +82,7 @@ class VectorSpace:
             vector = self.of(np.array([query.user]))
         if np.isnan(vector).any():
             return np.empty(0, np.int64), np.empty(0, np.float32)
+        self.probe.note(vector, encoder=self.encoder)
         found = self.index.search(vector, k, query.allowed, encoder=self.encoder)
         real = found.rows[0] >= 0
         return found.rows[0][real], found.scores[0][real]

@@ -19,7 +19,7 @@ frame = w.Frame(
 image = w.Table("image", key="image_id", columns={
     "file": w.image, "kind": w.category, "tags": w.categories, "owner": w.category, "look": w.category,
     "private": w.flag, "unsafe": w.flag, "width": w.number(at_least=1), "height": w.number(at_least=1),
-    "uploaded_at": w.time,
+    "uploaded_at": w.time, "part": w.category,
 })  # fmt: skip
 both = {"query": image, "image": image}
 seen = w.Events("impression", refs=both, fields={"surface": w.category, "position": w.number(at_least=0)})

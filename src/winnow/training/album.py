@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from winnow.core.declare import digest
 from winnow.core.errors import InputError, Problem
 from winnow.core.system import System
+from winnow.data.ids import IdMap
 from winnow.models.picture_retrieval import PictureRetriever, Pictures
 from winnow.training.stores import Stores
 
@@ -31,6 +32,8 @@ Part = Literal["train", "valid", "test"]
 
 MEDIA = "media"  # folder of the pictures in a project
 LOOK = "look"  # column that near-duplicates share
+PART = "part"  # column that says to which part a picture belongs, where somebody has decided
+_NAMES: dict[str, Part] = {"train": "train", "valid": "valid", "validation": "valid", "val": "valid", "test": "test"}
 _LEAST = 20  # pictures with which training begins
 _PARTS: dict[Part, tuple[int, int]] = {"test": (0, 15), "valid": (15, 30), "train": (30, 100)}  # hundredths
 _AT_ONCE = 256
@@ -109,7 +112,8 @@ def build(stores: Stores, system: System, *, as_of: int) -> Album | None:
     groups = _codes(table, system.relevance.columns[-1] if system.relevance is not None else None)
     none = np.empty((0, 2), np.int64)
     rows = table["row"].to_numpy().astype(np.int64)
-    return Album(rows[good], groups[good], _hundredths(table)[good], lambda side: shelf.pixels(side)[good], none)
+    hundredths = _decided(_hundredths(table), table, system, ids=stores.log.ids)
+    return Album(rows[good], groups[good], hundredths[good], lambda side: shelf.pixels(side)[good], none)
 
 
 def _codes(table: pl.DataFrame, column: str | None) -> Ints:
@@ -128,6 +132,16 @@ def _hundredths(table: pl.DataFrame) -> Ints:
     looks = _codes(table, LOOK if LOOK in table.columns else None)
     keys = [f"look {look}" if look >= 0 else f"row {row}" for row, look in zip(rows, looks, strict=True)]
     return np.array([zlib.crc32(key.encode()) % 100 for key in keys], np.int64)
+
+
+def _decided(hundredths: Ints, table: pl.DataFrame, system: System, *, ids: IdMap) -> Ints:
+    """The parts of pictures for which the table names one, the drawn ones for the rest."""
+    if PART not in table.columns:
+        return hundredths
+    codes, known = _codes(table, PART), ids.rows(system.labels.item.domain(PART), list(_NAMES))
+    for name, code in zip(_NAMES, known.tolist(), strict=True):
+        hundredths = np.where((codes == code) & (code >= 0), _PARTS[_NAMES[name]][0], hundredths)
+    return hundredths
 
 
 class _Shelf:

@@ -11,6 +11,7 @@ from features_shop import START, USERS, VIDEOS, batches, chunks, everything, pla
 from redis_server import RedisServer, mirrored, reader_of, serving
 from test_features_parity import assert_same
 
+from winnow.core.time import MICROS
 from winnow.data.chunk import Chunk
 from winnow.features.batch import FeatureBatch, Ints
 from winnow.features.live import LiveWriter
@@ -129,3 +130,29 @@ def test_a_change_that_another_thread_has_seen_is_seen_by_a_look_up_that_began_b
 
     assert reader.consistently(author).tolist() == [2] * VIDEOS
     assert read[0] == [1] * VIDEOS, "the first try read the old one: else this shows nothing"
+
+
+def test_the_copy_follows_tables_that_move(server: RedisServer, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, home = reader_of(server), shop.live._home
+    computed(reader)
+    monkeypatch.setattr(home, "crowded", lambda _: True)
+    monkeypatch.setattr(home, "volatile", lambda _: True)
+    shop.apply(batches(chunks(60))[30])
+    monkeypatch.undo()
+    shop.apply(batches(chunks(60))[31])
+    assert_same(computed(reader), everything(shop.folder)[1], "after a move")
+
+
+def test_lag_is_told(server: RedisServer, shop: Shop) -> None:
+    assert shop.mirror.lag == (0, 0.0)
+    before, (first, second) = shop.live.watermark, batches(chunks(60))[30:32]
+    server.kill(data=True)
+    shop.live.apply(first)
+    shop.mirror.step()
+    shop.live.apply(second)
+    rows, seconds = shop.mirror.lag
+    assert rows == second[-1].until - first[0].first_seq + 1
+    assert seconds == (shop.live.watermark - before) / MICROS > 0
+    server.start()
+    assert shop.mirror.settle(10), shop.mirror.trouble
+    assert shop.mirror.lag == (0, 0.0)

@@ -34,14 +34,14 @@ class SlowWriter(LiveWriter):
             time.sleep(0.0003)
 
 
-def apply_slowly(folder: str, log: list[Chunk], started: Event) -> None:
+def apply_slowly(folder: str, log: list[Chunk], started: Event, memory: Path | None = None) -> None:
     """Process: appends to a log (a file holds its length) and applies it, with checkpoints, until killed."""
     length = Path(folder).with_suffix(".log")
 
     def replay(after: int) -> list[Chunk]:
         return [c for c in log if after < c.until <= int(length.read_text())]
 
-    live = SlowWriter(folder, plan.aggregates, [user, video], replay=replay, caps=CAPS, batch=50)
+    live = SlowWriter(folder, plan.aggregates, [user, video], replay=replay, caps=CAPS, batch=50, memory=memory)
     live.catch_up()
     started.set()
     for number, batch in enumerate(batches([c for c in log if c.until > live.applied_seq])):

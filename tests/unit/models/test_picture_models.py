@@ -16,6 +16,7 @@ from winnow.models.networks import picture_losses as losses
 from winnow.models.networks.picture_augment import Augment
 from winnow.models.networks.picture_links import Linked
 from winnow.models.networks.picture_network import PictureNet, centred, whiten
+from winnow.models.networks.picture_training import Metric, Proxied
 from winnow.models.picture_contrastive import ContrastivePictures
 from winnow.models.picture_looks import Looks
 from winnow.models.picture_metric import MetricPictures
@@ -256,6 +257,18 @@ def test_the_judge_is_mean_average_precision():
     same = (groups[:, None] == groups) & (groups >= 0)[:, None]
     assert losses.judged(vectors, same) == pytest.approx((1 + 1 + 1 + 1 / 3) / 4)
     assert np.isnan(losses.judged(vectors, torch.zeros(5, 5, dtype=torch.bool)))
+
+
+def test_who_belongs_together_in_a_batch():
+    groups = np.array([0, 0, 1, -1, -1, -1])
+    pictures = replace(drawn(6), groups=groups, pairs=np.array([[2, 4]]))
+    places = torch.tensor([0, 1, 2, 3, 4, 4])  # the last one is a second view
+    same, other = Metric(METRIC, Proxied(PictureNet(side=32, widths=(8,), size=16, mirrored=False), 2, 16), pictures
+                         ).relations(places)  # fmt: skip
+    pairs = {(0, 1), (2, 4), (2, 5), (4, 5)}
+    assert {tuple(p) for p in same.nonzero().tolist()} == pairs | {(b, a) for a, b in pairs}
+    assert (same | other | torch.eye(6, dtype=torch.bool)).all()
+    assert not (same & other).any()
 
 
 def test_partners_are_those_clicked_with():

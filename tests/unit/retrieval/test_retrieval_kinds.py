@@ -1,7 +1,10 @@
+import shutil
+
 import numpy as np
 import pytest
 
 from winnow.core.errors import Conflict, InputError, NotFound, Unavailable
+from winnow.core.time import now_us
 from winnow.retrieval import index as indexes
 from winnow.retrieval import kinds, probe
 from winnow.retrieval.kinds import Exact, build, open_index
@@ -51,6 +54,15 @@ def test_a_damaged_index_says_what_to_do(tmp_path, name, damage):
     with pytest.raises(Unavailable, match="winnow train") as error:
         open_index(tmp_path / "i", encoder="v1")
     assert error.value.code == "index-unreadable"
+
+
+def test_an_index_knows_when_it_was_built(tmp_path):
+    before = now_us()
+    index = build(vectors(300), np.arange(300), "v1", kind="IVF")
+    index.save(tmp_path / "i")
+    assert before <= index.made_at <= now_us()
+    shutil.copytree(tmp_path / "i", tmp_path / "copy")
+    assert abs(open_index(tmp_path / "copy", encoder="v1").made_at - index.made_at) < 5_000_000
 
 
 def test_an_index_of_another_format_does_not_open(tmp_path):

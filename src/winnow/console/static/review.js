@@ -142,7 +142,13 @@ function forget(wait) {
   forgetting = setTimeout(() => { at("taken").hidden = true; state.last = null; }, Math.max(0, wait));
 }
 
-const submit = () => decide(Object.fromEntries(boxes().map((box) => [box.name, box.checked])), `Recorded: ${at("submit-text").textContent}.`);
+async function submit() {
+  if (!state.loaded) return tell("Look at the post first, or leave it to somebody else.");
+  const found = boxes().filter((box) => box.checked).map((box) => part(box.name));
+  const heads = Object.fromEntries(boxes().map((box) => [box.name, box.checked]));
+  await decide(heads, `Recorded: ${found.join(", ") || "nothing of this"}.`);
+}
+
 const unsure = () => decide(null, "Recorded: cannot tell.");
 
 async function skip() {

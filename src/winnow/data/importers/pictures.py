@@ -1,6 +1,7 @@
 """Pictures of one's own: a folder of files, or a Parquet file that holds them.
 
-In a folder the name of the subfolder is the kind, `shirt/0001.jpg`, and the path without its ending is the id. In a
+In a folder the name of the subfolder is the kind, `shirt/0001.jpg`, and the path without its ending is the id. Where
+the folders at the top are called `train`, `validation` and `test`, they are the parts, and the kinds lie in them. In a
 Parquet file the column `picture` holds the files' bytes, and the other columns are those of the table.
 """
 
@@ -16,7 +17,8 @@ from winnow.data.schema import Table
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
 BYTES = "picture"
-KIND = "kind"
+KIND, PART = "kind", "part"
+PARTS = frozenset({"train", "valid", "validation", "val", "test"})
 _AT_ONCE = 256
 
 Take = Callable[[bytes], Mapping[str, Any]]
@@ -53,10 +55,13 @@ class Pictures(Importer):
     def _found(self, path: Path) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
         """Id, bytes and further columns of every picture."""
         if path.is_dir():
-            for file in sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS and f.is_file()):
+            files = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS and f.is_file())
+            parted = {f.relative_to(path).parts[0] for f in files} <= PARTS
+            for file in files:
                 inside = file.relative_to(path)
-                kind = {KIND: inside.parts[0]} if len(inside.parts) > 1 else {}
-                yield inside.with_suffix("").as_posix(), file.read_bytes(), kind
+                folders = inside.parts[:-1][:2] if parted else ("", *inside.parts[:-1][:1])
+                given = {name: value for name, value in zip((PART, KIND), folders, strict=False) if value}
+                yield inside.with_suffix("").as_posix(), file.read_bytes(), given
             return
         for rows in pl.scan_parquet(path).collect().iter_slices(_AT_ONCE):
             yield from self._rows(rows)

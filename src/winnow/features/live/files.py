@@ -6,6 +6,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ FORMAT = 2  # of everything in the folder; another number means: build anew from
 _COUNTERS = 64  # where the counters start in the header
 _HEADER = 1 << 14
 COUNTED = 3  # counters per table: refused, evicted, highest row in use plus one
+_COPIERS = 4  # threads: a disk is quicker with several files at once
 CLOSED = -1  # boot word of a state whose files were synced and closed
 
 
@@ -206,13 +208,18 @@ def sync(folder: Path) -> None:
 def copy(source: Path, target: Path) -> None:
     """Copies a folder of sparse files: holes stay holes."""
     target.mkdir()
-    for path in source.iterdir():
-        with path.open("rb") as old, (target / path.name).open("wb") as new:
-            new.truncate(path.stat().st_size)
-            for start, size in _extents(old.fileno()):
-                _copy_range(old.fileno(), new.fileno(), start, size)
-    sync(target)
+    with ThreadPoolExecutor(_COPIERS) as pool:
+        list(pool.map(lambda path: _copy_file(path, target / path.name), source.iterdir()))
+    _fsync(target)
     _fsync(target.parent)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    with source.open("rb") as old, target.open("wb") as new:
+        new.truncate(source.stat().st_size)
+        for start, size in _extents(old.fileno()):
+            _copy_range(old.fileno(), new.fileno(), start, size)
+        os.fsync(new.fileno())
 
 
 def _fsync(path: Path) -> None:

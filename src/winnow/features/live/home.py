@@ -96,9 +96,9 @@ class Home:
         """A place for one more generation, not made yet.
 
         Args:
-            expected: bytes that it takes at once; it is to have twice as much, and `RESERVE`.
+            expected: bytes that it takes at once; it is to have a quarter more, and `RESERVE`.
         """
-        place, wanted = self._memory, 2 * expected + RESERVE
+        place, wanted = self._memory, expected + expected // 4 + RESERVE
         if place is not None and (free := room(place)) < wanted:
             what = "live tables lie in the project's folder: %s has %d MB of room, and %d MB are wanted (live_folder)"
             _log.warning(what, place.parents[1], free >> 20, wanted >> 20)

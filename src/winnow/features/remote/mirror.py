@@ -7,6 +7,7 @@ ingester died, the layout changed) it sends everything anew under other keys, an
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -89,6 +90,18 @@ class Mirror:
     def trouble(self) -> str:
         """Why the copy is not kept up to date at present; empty when it is."""
         return self._trouble
+
+    @property
+    def lag(self) -> tuple[int, float]:
+        """By how many sequence numbers, and by how many seconds of the log's time, readers see less than in the tables.
+
+        All and infinitely many, before there is a copy.
+        """
+        header = self._tables.header
+        if not self._copy.in_use:
+            return header.applied, math.inf
+        rows = header.applied - self._head.applied
+        return rows, max(header.watermark - self._head.watermark, 0) / MICROS if rows else 0.0
 
     @property
     def _in_use(self) -> bool:

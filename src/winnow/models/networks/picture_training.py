@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,15 +54,18 @@ def fit_contrastive(declared: ContrastivePictures, pictures: Pictures, valid: Pi
     """Train without labels and write the artefact; also returns the network."""
     examples(pictures, valid, declared.side)
     with seeded(run):
-        net = network(declared, 0).to(device())
-        whiten(net, torch.from_numpy(pictures.pixels).to(device()))
+        net, pixels = network(declared, 0).to(device()), torch.from_numpy(pictures.pixels)
+        whiten(net, pixels.to(device()))
         both = Projected(net, declared.widths[-1]).to(device())
         change = Augment(declared.crop, turn=declared.turn, colour=declared.colour, grey=declared.grey)
 
         def loss(_: nn.Module, batch: Batch) -> Tensor:
-            return two_views(both, batch["pixels"], change, declared.temperature)
+            return two_views(both, pixels[batch["place"]], change, declared.temperature)
 
-        learn(both, declared, (pictures, valid), loss, run=run, judge=lambda: fixed(valid, loss))
+        def judge() -> float:
+            return fixed(valid, lambda part: two_views(both, part, change, declared.temperature))
+
+        learn(both, declared, (pictures, valid), loss, run=run, judge=judge)
         write(net, declared, pictures, size=declared.widths[-1], run=run)
     return net
 
@@ -80,7 +84,8 @@ def fit_metric(declared: MetricPictures, pictures: Pictures, valid: Pictures, ru
     examples(pictures, valid, declared.side)
     warm = None
     if declared.warm is not None:
-        warm = fit_contrastive(declared.warm, pictures, valid, run.part("contrastive", 0, 0.5))
+        first = replace(declared.warm, side=declared.side, widths=declared.widths)
+        warm = fit_contrastive(first, pictures, valid, run.part("contrastive", 0, 0.5))
     part = run.part("metric", 0.5 if warm else 0.0)
     groups, labels = np.unique(np.append(pictures.groups, -1), return_inverse=True)
     labels = labels[:-1] - 1  # group -1 comes first
@@ -90,35 +95,38 @@ def fit_metric(declared: MetricPictures, pictures: Pictures, valid: Pictures, ru
         if warm is not None:
             net.load_state_dict(warm.state_dict(), strict=False)
         proxied = Proxied(net, len(groups) - 1, declared.size).to(device())
-        linked = Linked(pictures)
-        loss = Metric(declared, proxied, pictures, linked)
-        arrays = Pictures(pictures.rows, pictures.pixels, labels, pictures.pairs)
-        learn(proxied, declared, (arrays, valid), loss, run=part, judge=lambda: 1 - quality(net, valid))
+        loss = Metric(declared, proxied, replace(pictures, groups=labels))
+        learn(proxied, declared, (pictures, valid), loss, run=part, judge=lambda: 1 - quality(net, valid))
         write(net, declared, pictures, size=declared.size, run=run)
 
 
 class Metric:
-    """The loss of a batch: proxies of the groups, contrast within the batch, and bits that are bits."""
+    """The loss of a batch: proxies of the groups, contrast within the batch, and bits that are bits.
 
-    def __init__(self, declared: MetricPictures, proxied: Proxied, pictures: Pictures, linked: Linked):
-        self.declared, self.proxied, self.linked = declared, proxied, linked
-        self.pixels, self.paired = torch.from_numpy(pictures.pixels), len(pictures.pairs) > 0
+    Args:
+        declared: what weighs how much.
+        proxied: what is trained.
+        pictures: all of them; groups count from 0.
+    """
+
+    def __init__(self, declared: MetricPictures, proxied: Proxied, pictures: Pictures):
+        self.declared, self.proxied, self.linked = declared, proxied, Linked(pictures)
+        self.pixels, self.groups = torch.from_numpy(pictures.pixels), torch.from_numpy(pictures.groups)
+        self.paired = len(pictures.pairs) > 0
         self.views = self.paired or bool((pictures.groups < 0).any())
         self.change = Augment(declared.crop, shift=declared.shift, turn=declared.turn, colour=declared.colour,
                               erase=declared.erase)  # fmt: skip
 
     def __call__(self, _: nn.Module, batch: Batch) -> Tensor:
-        declared, places, groups = self.declared, batch["place"], batch["group"]
+        declared, places = self.declared, batch["place"]
         if self.views:  # pictures that others were clicked with, or else a second view of the same ones
-            partners = self.linked.partners(places)
-            groups = torch.cat([groups, torch.where(partners == places, groups, -1)])
-            places = torch.cat([places, partners])
+            places = torch.cat([places, self.linked.partners(places)])
         vectors = self._vectors(self.pixels[places])
-        groups = groups.to(vectors.device)
+        groups = self.groups[places].to(vectors.device)
         loss = losses.proxies(vectors, self.proxied.centres, groups, sizes=declared.prefixes,
                               temperature=declared.temperature, smoothing=declared.smoothing)  # fmt: skip
         if declared.contrast:
-            same, other = self._relations(places, groups)
+            same, other = (relation.to(vectors.device) for relation in self.relations(places))
             loss = loss + declared.contrast * losses.contrast(
                 vectors, same, other, temperature=declared.temperature, hardness=declared.hardness)  # fmt: skip
         return loss + declared.quantise * losses.unquantised(vectors) if declared.bits else loss
@@ -129,15 +137,14 @@ class Metric:
             vectors = self.proxied.net.embed(x.contiguous(memory_format=torch.channels_last)).float()
         return vectors.tanh() if self.declared.bits else vectors
 
-    def _relations(self, places: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
-        """Positives: one group, one picture, or clicked together. Negatives: two groups, or one of them unknown."""
-        at = places.to(groups.device)
-        itself = torch.eye(len(at), dtype=torch.bool, device=at.device)
+    def relations(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Positives: of one group, of one picture, or clicked together; negatives: all others. bool [B, B] each."""
+        groups = self.groups[places]
         same = (groups[:, None] == groups) & (groups >= 0)[:, None]
-        same |= at[:, None] == at
+        same |= places[:, None] == places
         if self.paired:
-            same |= self.linked.between(places).to(at.device)
-        return same & ~itself, ~same
+            same |= self.linked.between(places)
+        return same & ~torch.eye(len(places), dtype=torch.bool), ~same
 
 
 def learn(
@@ -148,8 +155,7 @@ def learn(
     known, valid = pictures
     options = Options(declared.epochs, declared.batch_size, declared.learning_rate, declared.reg,
                       patience=declared.epochs, final=not len(valid))  # fmt: skip
-    arrays = {"pixels": known.pixels} if isinstance(declared, ContrastivePictures) else {
-        "place": np.arange(len(known)), "group": known.groups}  # fmt: skip
+    arrays = {"place": np.arange(len(known))}
     seen = hashlib.sha256(known.pixels.tobytes() + known.groups.tobytes() + known.pairs.tobytes()).hexdigest()
     key = f"{type(declared).__name__} {digest(declared)} {seen[:12]}"
     train(net, arrays, loss, options=options, run=run, key=key, judge=judge)
@@ -177,14 +183,14 @@ def quality(net: PictureNet, valid: Pictures) -> float:
 
 
 @torch.no_grad()
-def fixed(valid: Pictures, loss: Callable[[nn.Module, Batch], Tensor]) -> float:
+def fixed(valid: Pictures, loss: Callable[[Tensor], Tensor]) -> float:
     """The loss on validation pictures under the same changes every time, the state of the generator untouched."""
     if not len(valid):
         return 0.0
     state = torch.get_rng_state()
     torch.manual_seed(0)
     parts = torch.split(torch.from_numpy(valid.pixels), _AT_ONCE)
-    value = sum(float(loss(nn.Identity(), {"pixels": part})) * len(part) for part in parts) / len(valid)
+    value = sum(float(loss(part)) * len(part) for part in parts) / len(valid)
     torch.set_rng_state(state)
     return value
 
