@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks import harm_data
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import harm_data
 from winnow.encoders.minilm import MiniLM
 from winnow.evaluation.bootstrap import Interval, Resamples, difference, interval
 from winnow.evaluation.metrics import Statistic, ece, pr_auc_of
@@ -127,8 +127,8 @@ def davidson() -> dict[str, Any]:
     for k in range(5):
         test = fold == k
         valid = ~test & (inner == k)
-        for rung, model in LADDER.items():
-            model = replace(model, groups=() if rung == "L0" else (harm_data.CLASSES,))
+        for rung, declared in LADDER.items():
+            model = replace(declared, groups=() if rung == "L0" else (harm_data.CLASSES,))
             taught = hard if rung == "L0" else votes
             tuned, p[rung][test] = judged(model, taught.take(~test & ~valid), hard.take(valid), content.take(test))
             answer[rung][test] = (p[rung][test] * biases(tuned, truth[valid], classes)).argmax(axis=1)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from benchmarks import harm_data
 from benchmarks.harm import THREADS, best_threshold, encoded, folds, shown
+
 from winnow.media.normalise import Normal
 from winnow.models.base import Run
 from winnow.models.content import Content, ContentModel, ContentScorer, Labelled, load_content_scorer
@@ -26,7 +26,11 @@ def homoglyph(word: str, rng: Draw) -> str:
     """Half of the letters that have one as a letter of another script, else full-width or mathematical."""
     changed = "".join(_LOOKALIKES[c] if c in _LOOKALIKES and rng.random() < 0.5 else c for c in word.lower())
     base = 0xFF41 if rng.random() < 0.5 else 0x1D41A
-    return changed if changed != word.lower() else "".join(chr(base + ord(c) - 97) if "a" <= c <= "z" else c for c in changed)
+    return (
+        changed
+        if changed != word.lower()
+        else "".join(chr(base + ord(c) - 97) if "a" <= c <= "z" else c for c in changed)
+    )
 
 
 def zero_width(word: str, rng: Draw) -> str:
@@ -37,7 +41,7 @@ def zero_width(word: str, rng: Draw) -> str:
 def leet(word: str, rng: Draw) -> str:
     """Half of the letters that have one as a digit or sign, one at least."""
     at = [i for i, c in enumerate(word.lower()) if c in _SIGNS]
-    chosen = {i for i in at if rng.random() < 0.5} | {int(i) for i in at[:0]}
+    chosen = {i for i in at if rng.random() < 0.5}
     chosen |= {int(rng.choice(at))} if at and not chosen else set()
     return "".join(str(rng.choice(list(_SIGNS[c.lower()]))) if i in chosen else c for i, c in enumerate(word))
 
@@ -70,7 +74,9 @@ def attacked(text: str, spans: list[tuple[int, int]], attack: Callable[[str, Dra
     """A text whose words inside the spans are disguised."""
     out, at = [], 0
     for start, end in sorted(spans):
-        inner = " ".join(attack(w, rng) if len(w) > 2 and w.isalpha() else w for w in text[max(start, at) : end].split(" "))
+        inner = " ".join(
+            attack(w, rng) if len(w) > 2 and w.isalpha() else w for w in text[max(start, at) : end].split(" ")
+        )
         out += [text[at:start], inner]
         at = max(end, at)
     return "".join([*out, text[at:]])
@@ -123,5 +129,3 @@ def untouched(texts: list[str]) -> Content:
     posts = Content(texts)
     posts.__dict__["normal"] = [Normal(t.lower(), np.arange(len(t.lower()) + 1, dtype=np.int32)) for t in texts]
     return posts
-
-

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from benchmarks import harm_data
 from benchmarks.harm import THREADS, Floats, best_threshold, encoded, f1_of, folds, judged, rounded, shown
+
 from winnow.encoders.colours import ColourGrid
 from winnow.evaluation.bootstrap import Resamples, difference, interval
 from winnow.evaluation.metrics import auc_of, ece, pr_auc_of

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from benchmarks import harm_data
 from benchmarks.harm import rounded, shown
+
 from winnow.evaluation.bootstrap import mean_interval
+from winnow.media.normalise import normalise_all
 from winnow.models.base import Run
 from winnow.models.content_tagger import Marked, SpanTagger, load_span_tagger, marked_words, span_f1, words_of
-from winnow.media.normalise import normalise_all
 
 PUBLISHED = 0.7083  # the best of the task
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from benchmarks import harm_data
 from benchmarks.harm import THREADS, encoded
+
 from winnow.encoders.minilm import MiniLM
 from winnow.media.normalise import normalise_all
 from winnow.models.base import Run
@@ -26,7 +26,9 @@ def trained(folder: Path) -> list[str]:
     part = np.arange(len(posts.texts))
     rows = Labelled(encoded(posts.texts[: TAUGHT + 1_000]), {h: v[: TAUGHT + 1_000] for h, v in posts.labels.items()})
     model = EarlyFusion(groups=(harm_data.CLASSES,), folds=2, epochs=3)
-    model.fit(rows.take(part[:TAUGHT]), rows.take(part[TAUGHT : TAUGHT + 1_000]), Run(folder / "model", threads=THREADS))
+    model.fit(
+        rows.take(part[:TAUGHT]), rows.take(part[TAUGHT : TAUGHT + 1_000]), Run(folder / "model", threads=THREADS)
+    )
     MiniLM(precision="int8").open(folder / "encoder")
     return posts.texts[TAUGHT + 1_000 :]
 
@@ -79,5 +81,3 @@ def _rate(folder: str, core: int, texts: list[str]) -> float:
     for i in range(0, len(texts), BATCH):
         judge(texts[i : i + BATCH])
     return len(texts) / (time.perf_counter() - start)
-
-

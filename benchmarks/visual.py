@@ -43,8 +43,8 @@ CLOTHING: dict[str, PictureRetriever] = {
     "L2": MetricPictures(epochs=40),
 }
 CODES = MetricPictures(
-    side=32, widths=(64, 256, 256), bits=64, sizes=(48,), contrast=0.0, crop=1.0, shift=1 / 16, turn=0.0, colour=0.0,
-    epochs=10, batch_size=256, reg=0.1,
+    side=32, bits=64, sizes=(48,), contrast=0.0, crop=1.0, shift=1 / 16, turn=0.0, colour=0.0, epochs=8, batch_size=256,
+    reg=0.1,
 )  # fmt: skip
 ASKED, SHOWN, TIMED = 100, (10, 100), 50  # queries of a class, places that recall is given for, pictures encoded alone
 PUBLISHED = {48: 0.7345, 64: 0.7466}

@@ -32,6 +32,7 @@ if "/v1/moderations" not in app.openapi()["paths"]:
     app.include_router(moderation.router)
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
 """
+REVIEWERS = ("kim", "lee", "mia", "noa")  # one for each test
 POLICY = {
     "name": "community",
     "harms": {
@@ -53,6 +54,7 @@ double_share = 0.0
 sample_share = 0.0
 golden_share = 0.0
 sample_turn = 0.0
+spread = false
 """
 
 
@@ -107,7 +109,7 @@ def served(tmp_path_factory):
 def service(served):
     """The service with nothing to review."""
     yield served
-    for who in ("kim", "lee"):  # what one skipped another takes
+    for who in (*REVIEWERS, "ann"):  # what one skipped another takes
         while item := served.post("/v1/moderation/review/next", json={"reviewer": who}).json()["item"]:
             served.post(f"/v1/moderation/review/{item['task']}/verdict", json={"heads": {}, "reviewer": who})
 
@@ -169,7 +171,7 @@ def press(browser, *keys) -> None:
     ActionChains(browser).send_keys(*keys).perform()
 
 
-def opened(browser, service, name: str = "kim") -> None:
+def opened(browser, service, name: str) -> None:
     from selenium.webdriver.common.keys import Keys
 
     browser.get(f"{service.base_url}/review")
@@ -198,7 +200,7 @@ def test_a_post_is_hidden_until_asked_for_and_decided_by_keyboard(browser, servi
 
     decide(service, "🙂 what a grumble you are", "a1")
     decide(service, "zorp", "a2", image=base64.b64encode(picture()).decode())
-    opened(browser, service)
+    opened(browser, service, REVIEWERS[0])
     assert text(browser, "#waiting") == "2"
     assert text(browser, "#claimed") == "1"
     # The gravest comes first. Nothing of it is in the page, and so nothing can be seen by accident.
@@ -236,7 +238,7 @@ def test_a_verdict_is_taken_back(browser, service):
 
     decide(service, "one grumble", "b1")
     decide(service, "another grumble", "b2", reach=10.0)
-    opened(browser, service)
+    opened(browser, service, REVIEWERS[1])
     press(browser, "1", Keys.ENTER)
     eventually(lambda: "first" in text(browser, "#status"))  # nobody decides about what they have not seen
     press(browser, Keys.SPACE)
@@ -255,7 +257,7 @@ def test_a_verdict_is_taken_back(browser, service):
 def test_skipped_posts_and_those_that_nobody_can_tell_go_on(browser, service):
     decide(service, "one grumble", "c1")
     decide(service, "another grumble", "c2", reach=10.0)
-    opened(browser, service)
+    opened(browser, service, REVIEWERS[2])
     press(browser, "s")
     eventually(lambda: "somebody else" in text(browser, "#status"))
     press(browser, "c")
@@ -269,7 +271,7 @@ def test_it_loads_nothing_from_elsewhere_and_fits_a_phone(browser, service):
         "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     )
     decide(service, "a grumble of " + "very" * 60 + " long words", "d1")
-    opened(browser, service)
+    opened(browser, service, REVIEWERS[3])
     press(browser, " ")
     eventually(lambda: shown(browser, "#text"))
     sources = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")

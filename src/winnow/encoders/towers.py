@@ -21,7 +21,7 @@ from winnow.media.decode import Decoder
 
 GRAPH = "model.onnx"
 LONGEST_SIDE = 1024  # pixels that larger pictures are scaled down to first
-_NEEDED = {"onnxruntime": "images", "onnx": "images", "safetensors": "images", "PIL": "images"}
+_NEEDED = {"onnx": "text", "safetensors": "text", "PIL": "images"}  # package → extra
 
 
 @dataclass(frozen=True, kw_only=True)

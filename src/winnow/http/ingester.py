@@ -50,7 +50,7 @@ def run(project: Project, stop: threading.Event) -> None:
     ingester = Ingester.of(project)
     chores = [
         _Chore("checkpoint", settings.checkpoint_s, ingester.checkpoint),
-        _Chore("history", settings.history_s, lambda: project.history.sync(project.log)),
+        _Apart("history", settings.history_s, lambda: project.history.sync(project.log)),
         _Chore("releases", 1.0, lambda: ingester.keep(released(project.registry, project.systems))),
         _Chore("figures", 1.0, lambda: _figures(project, ingester)),
         _Chore("tables", 5.0, lambda: metrics.live_tables(ingester.stats()["tables"])),
@@ -58,6 +58,8 @@ def run(project: Project, stop: threading.Event) -> None:
     with mirrored(project, ingester) as mirror:
         chores += [_Chore("redis", 0.0, mirror.step), _Chore("lag", 1.0, lambda: _lag(mirror))] if mirror else []
         ingester.run(stop, poll_s=settings.poll_ms / 1000, each=partial(_do, chores))
+    for chore in chores:
+        chore.wait()
     ingester.close()
     project.log.close()
 
@@ -88,6 +90,26 @@ class _Chore:
             _log.exception("%s failed", self._name)
         now = time.monotonic()
         self._due = now + max(self._every_s, (now - began) / _SHARE if self._every_s else 0.0)
+
+    def wait(self) -> None:
+        """Until it is not being done."""
+
+
+class _Apart(_Chore):
+    """A chore that takes so long that it is done in a thread: events go on meanwhile."""
+
+    _thread: threading.Thread | None = None
+
+    def maybe(self) -> None:
+        """Begins it when it is due."""
+        if time.monotonic() >= self._due and (self._thread is None or not self._thread.is_alive()):
+            self._thread = threading.Thread(target=super().maybe, name=self._name)
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Until it is not being done."""
+        if self._thread is not None:
+            self._thread.join()
 
 
 def _lag(mirror: "Mirror | None") -> None:

@@ -28,6 +28,7 @@ from winnow.moderation.chain import Head
 from winnow.moderation.deciding import listed, strikes, told
 from winnow.moderation.doors import Analyze, DoorError, Moderations, attributes, google_error
 from winnow.moderation.labels import reviewed
+from winnow.moderation.likeness import shown
 from winnow.moderation.moderation import Moderation
 from winnow.moderation.parsing import parse, parse_toml
 from winnow.moderation.post import Post
@@ -210,12 +211,13 @@ async def next_post(request: Request) -> Response:
 
 @router.post("/v1/moderation/review/{task}/content")
 async def content(request: Request, task: str) -> Response:
-    """The text and the image (base64) of a post that the reviewer holds."""
+    """The text of a post that the reviewer holds, and its image made anew as a JPEG, in base64."""
     who = _reviewer(request, (await _body(request, bodies.Who)).reviewer)
 
     def work(m: Moderation) -> dict[str, Any]:
         text, image = m.review.content(task, reviewer=who)
-        return {"text": text, "image": image}
+        seen = shown(image) if image else None
+        return {"text": text, "image": seen, "unshown": image is not None and seen is None}
 
     return await _answered(request, work)
 

@@ -120,7 +120,8 @@ def _count(mask: Mask, starts: Ints, ends: Ints) -> Ints:
 def _within(starts: Ints, ends: Ints) -> Ints:
     """Every place inside runs that do not overlap."""
     lengths = ends - starts
-    return np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    places: Ints = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    return places
 
 
 def seen_only(written: Written) -> Written:
@@ -219,7 +220,8 @@ def _alike(codes: Codes, word: Ints, foreign: Mask, weak: Mask, latin: Mask) -> 
     other = (_total(latin | weak, word) > 0) | (_total(foreign, word) < 2)
     # what a mixed word holds is disguise, not a sign of another script
     own = weak & ~(_total(latin, word) > 0)
-    return foreign & ~other & (_total(latin, text) > 0) & (_total(own, text) == 0)
+    found: Mask = foreign & ~other & (_total(latin, text) > 0) & (_total(own, text) == 0)
+    return found
 
 
 def _runs(mask: Mask) -> Ints:
@@ -342,7 +344,8 @@ def _opens(codes: Codes, letters: Ints) -> Mask:
     """What can stand for the first letter of a word."""
     digit = among(codes, "0134578") & (letters >= 3) & ~of_kind(_shifted(kinds(codes), 1), DIGIT)
     money = among(codes, "$€¢") & (letters >= 2)
-    return digit | money | ((codes == ord("@")) & (letters >= 2) & ~of_kind(_shifted(kinds(codes), 1), *LETTERS))
+    name: Mask = (codes == ord("@")) & (letters >= 2) & ~of_kind(_shifted(kinds(codes), 1), *LETTERS)
+    return digit | money | name
 
 
 def _closes(codes: Codes, hidden: Mask, tail: Ints, letters: Ints) -> Mask:

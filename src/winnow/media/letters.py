@@ -168,7 +168,7 @@ def _forms() -> tuple[Codes, dict[int, Codes]]:
 def _single_forms() -> list[tuple[int, str]]:
     spaces = [(code, " ") for code in _SPACES]
     enclosed = [(first + i, letter) for first, letters in _ENCLOSED for i, letter in enumerate(letters)]
-    ascii_wide = [(0xFF01 + i, chr(0x21 + i)) for i in range(94)]
+    ascii_wide = [(0xFEE0 + ord(sign), sign) for sign in "@$"]  # other wide signs are how Chinese is written
     latin = [(ord(a), b) for a, b in zip(_LATIN_FORMS[::2], _LATIN_FORMS[1::2], strict=True)]
     return spaces + enclosed + ascii_wide + latin
 

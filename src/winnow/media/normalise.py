@@ -115,7 +115,7 @@ def _normal(written: Written, size: int) -> Normal:
 
 @cache
 def _suspect() -> Callable[[str], bool]:
-    """Whether a text holds anything that a stage would change but capitals; says yes too often rather than too seldom."""
+    """Whether a text holds anything that a stage would change but capitals; rather yes too often."""
     table, (keys, _) = letters.tables(), letters.composed()
     every = np.arange(letters.TOP)
     odd = (table.form[every] != every) | np.isin(table.kind[every], _ODD_KINDS) | np.isin(every, keys & 0x1FFFFF)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from winnow.core.errors import InputError, Problem
 
@@ -75,7 +76,7 @@ def dhash(pixels: NDArray[np.uint8]) -> np.uint64:
         pixels: uint8 [H, W, 3], or [H, W] of grey.
     """
     luma = _luma(pixels)
-    fields = _field_means(luma.shape[0], 8) @ luma @ _field_means(luma.shape[1], 9).T
+    fields = _both_ways(_field_means(luma.shape[0], 8), luma, _field_means(luma.shape[1], 9))
     return np.uint64(_packed((np.diff(fields, axis=1) > _NOISE).reshape(1, 64))[0, 0])
 
 
@@ -124,15 +125,20 @@ def _coefficients(pixels: NDArray[np.uint8]) -> tuple[Floats, int]:
         return np.zeros((FREQUENCIES, FREQUENCIES)), 0
     luma = _luma(pixels)
     # Blurring rows and blurring columns commute, so both passes and the sampling are one matrix for each side.
-    small = (_sampling(luma.shape[0]) @ luma).astype(np.float64) @ _sampling(luma.shape[1]).T
+    small = _both_ways(_sampling(luma.shape[0]), luma, _sampling(luma.shape[1]))
     found = _cosines() @ small @ _cosines().T
     return np.where(np.abs(found) < _NOISE, 0.0, found), _quality(small)
 
 
 def _luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     grey: NDArray[np.float32] = pixels.astype(np.float32)
-    luma: NDArray[np.float32] = grey if pixels.ndim == 2 else grey @ _LUMA
-    return luma
+    return grey if pixels.ndim == 2 else np.asarray(np.einsum("hwc,c->hw", grey, _LUMA))
+
+
+def _both_ways(down: csr_array, luma: NDArray[np.float32], across: csr_array) -> Floats:
+    """down @ luma @ across.T: sparse, so by one thread; a dense product wakes threads that wait for busy cores."""
+    rows: NDArray[np.float32] = down @ luma
+    return np.asarray((across @ np.ascontiguousarray(rows.T)).T, np.float64)
 
 
 def _quality(small: Floats) -> int:
@@ -142,7 +148,7 @@ def _quality(small: Floats) -> int:
 
 
 @lru_cache(maxsize=256)
-def _sampling(size: int) -> NDArray[np.float32]:
+def _sampling(size: int) -> csr_array:
     """float32 [S, size]: two passes of a box of 1/128 of the side, rounded up, sampled at the middles of 64 parts."""
     window = -(-size // (2 * SAMPLES))
     ahead = (window + 2) // 2 - 1
@@ -155,16 +161,17 @@ def _sampling(size: int) -> NDArray[np.float32]:
             share = 1 / ((high[place] - low[place] + 1) * (high[near] - low[near] + 1))
             once[row, low[near]] += share
             once[row, high[near] + 1] -= share
-    return np.cumsum(once, axis=1)[:, :size].astype(np.float32)
+    weights = np.cumsum(once, axis=1)[:, :size]
+    return csr_array(np.where(weights < 1e-9, 0, weights).astype(np.float32))
 
 
 @lru_cache(maxsize=64)
-def _field_means(size: int, fields: int) -> NDArray[np.float32]:
+def _field_means(size: int, fields: int) -> csr_array:
     """float32 [fields, size]: the mean of each part; a pixel that a border cuts counts for both by its share."""
     edges = np.arange(fields + 1) * size / fields
     places = np.arange(size)
     cover = np.minimum(edges[1:, None], places + 1) - np.maximum(edges[:-1, None], places)
-    return np.asarray(np.maximum(cover, 0) * fields / size, np.float32)
+    return csr_array((np.maximum(cover, 0) * fields / size).astype(np.float32))
 
 
 @lru_cache(maxsize=1)

@@ -173,7 +173,7 @@ class ContentModel(Declared):
         raise NotImplementedError
 
     @classmethod
-    def open(cls, artefact: Artefact, threads: int) -> "ContentScorer":
+    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> "ContentScorer":
         """The fitted model, not calibrated."""
         raise NotImplementedError
 
@@ -218,13 +218,21 @@ class Calibrated:
     def spans(self, content: Content, *, least: float = 0.5) -> list[list[Span]]:
         """As of the model, for heads whose calibrated probability is `least` or more."""
         sure = self.score(content) >= least
-        wanted = [{head for head, is_sure in zip(self.heads, row, strict=True) if is_sure} for row in sure]
-        found = self.scorer.spans(content, least=0.0)
-        return [[s for s in row if s.head in heads] for row, heads in zip(found, wanted, strict=True)]
+        out: list[list[Span]] = [[] for _ in range(len(content))]
+        asked = np.flatnonzero(sure.any(axis=1))
+        for row, found in zip(asked, self.scorer.spans(content.take(asked), least=0.0), strict=True):
+            heads = {head for head, is_sure in zip(self.heads, sure[row], strict=True) if is_sure}
+            out[row] = [span for span in found if span.head in heads]
+        return out
 
 
-def load_content_scorer(folder: Path, *, threads: int = 1) -> ContentScorer:
+def load_content_scorer(folder: Path, *, threads: int = 1, encode: Encode | None = None) -> ContentScorer:
     """A fitted model from its folder.
+
+    Args:
+        folder: where `fit` left it.
+        threads: how many to use.
+        encode: makes sentence vectors: explanations then leave words out of them too.
 
     Raises:
         InputError: `model-corrupt` naming the file; `wrong-model` when it does not judge content.
@@ -236,6 +244,6 @@ def load_content_scorer(folder: Path, *, threads: int = 1) -> ContentScorer:
     if name not in ContentModel.known():
         what = f"`{name}` in {folder.name} does not judge content"
         raise InputError(Problem("wrong-model", what, str(folder), fix="give the folder of another model"))
-    scorer = guarded(folder, lambda: ContentModel.known()[name].open(artefact, threads))
+    scorer = guarded(folder, lambda: ContentModel.known()[name].open(artefact, threads, encode))
     calibration = Calibration.open(folder)
     return scorer if calibration is None else Calibrated(scorer, calibration)

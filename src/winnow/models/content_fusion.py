@@ -5,7 +5,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class EarlyFusion(ContentModel):
         balance: how much rare classes count for more, 0 to 1.
         epochs, batch_size, learning_rate, reg: as in every model.
 
-    Source: Kiela et al., "The hateful memes challenge", NeurIPS 2020 (early fusion); Lin et al., ICCV 2017 (focal loss).
+    Source: Kiela et al., "The hateful memes challenge", NeurIPS 2020; Lin et al., ICCV 2017 (focal loss).
     """
 
     ngrams: NGrams = field(default_factory=lambda: NGrams(calibration=None))
@@ -99,10 +99,12 @@ class EarlyFusion(ContentModel):
         """Labels and weights, float32 [N, H] both."""
         labels = np.stack([rows.labels[head] for head in heads], axis=1).astype(np.float32)
         weights = np.zeros_like(labels)
-        for block in map(list, self.blocks(heads)):
-            known = ~np.isnan(labels[:, block]).any(axis=1)
-            if known.any():
-                weights[np.ix_(known, block)] = class_weights(labels[known][:, block].astype(np.float64), self.balance)[:, None]
+        for block in map(np.array, self.blocks(heads)):
+            known = np.flatnonzero(~np.isnan(labels[:, block]).any(axis=1))
+            if len(known):
+                weights[np.ix_(known, block)] = class_weights(labels[known][:, block].astype(np.float64), self.balance)[
+                    :, None
+                ]
         return labels, weights
 
     @classmethod
@@ -168,10 +170,6 @@ class FusionScorer:
         again = content.take(np.full(len(texts), row))
         posts = Content(texts, again.sentences, again.pictures, again.facts)
         return posts.encoded(self.encode) if self.encode and content.sentences.shape[1] else posts
-
-    def explaining(self, encode: Encode) -> Self:
-        """The same model with an encoder for its explanations."""
-        return replace(self, encode=encode)
 
 
 def _word_groups(normal: Normal) -> list[tuple[int, int]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,9 @@ class Inputs:
 
     def save(self, folder: Path) -> None:
         """Write `inputs.npz`."""
-        arrays = {f"{kind}|{name}": values for kind in ("mean", "scale") for name, values in getattr(self, kind).items()}
+        arrays: dict[str, Any] = {
+            f"{kind}|{name}": values for kind in ("mean", "scale") for name, values in getattr(self, kind).items()
+        }
         np.savez(folder / FILE, **arrays)
 
     @classmethod

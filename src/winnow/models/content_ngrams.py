@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from winnow.encoders.base import Encode
 from winnow.features.batch import Floats
 from winnow.media.ngrams import Grams, ngrams
 from winnow.media.normalise import Normal
@@ -66,7 +67,7 @@ class NGrams(ContentModel):
         return whole
 
     @classmethod
-    def open(cls, artefact: Artefact, threads: int) -> ContentScorer:
+    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> ContentScorer:
         return NGramsScorer.open(artefact)
 
 
@@ -203,4 +204,3 @@ def probabilities(logits: Values, blocks: Sequence[tuple[int, ...]]) -> Floats:
         powers = np.exp(logits[:, block] - logits[:, block].max(axis=1, keepdims=True))
         out[:, block] = powers / powers.sum(axis=1, keepdims=True)
     return out.astype(np.float32)
-

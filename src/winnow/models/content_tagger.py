@@ -82,12 +82,14 @@ class SpanTagger(Declared):
     Args:
         runs: lengths of the runs of characters.
         least: times that something must occur to count.
+        longest: words of a marked run that teach; of longer ones it is not known which words are meant.
         reg: L2 penalty.
         balance: how much the rarer class counts for more, 0 to 1.
     """
 
     runs: tuple[int, ...] = (3, 4, 5)
     least: int = 3
+    longest: int = 4
     reg: float = 1.0
     balance: float = 0.2
 
@@ -101,11 +103,15 @@ class SpanTagger(Declared):
         if not words.words:
             raise InputError(Problem("no-examples", "there are no words to learn from", fix="mark some posts first"))
         reader = Reader.fit(words, self)
-        y = marked_words(words, train.places)[:, None]
-        linear = fitted(reader.matrix(words), y, weight=class_weights(y, self.balance), reg=self.reg)
+        marked = marked_words(words, train.places)
+        taught = np.flatnonzero(run_lengths(marked, words.post) <= self.longest)
+        y = marked[taught][:, None]
+        linear = fitted(reader.matrix(words)[taught], y, weight=class_weights(y, self.balance), reg=self.reg)
         tagger = Tagger(reader, linear.weights[:, 0].astype(np.float32), float(linear.bias[0]), 0.5)
-        arrays = {"ids": reader.columns.ids, "rarity": reader.columns.rarity, "near": reader.near, "pairs": reader.pairs}
-        np.savez(run.folder / FILE, **arrays, weights=tagger.weights, bias=tagger.bias)
+        np.savez(
+            run.folder / FILE, ids=reader.columns.ids, rarity=reader.columns.rarity, near=reader.near,
+            pairs=reader.pairs, weights=tagger.weights, bias=tagger.bias,
+        )  # fmt: skip
         facts = {"runs": list(self.runs), "bits": reader.columns.bits, "threshold": tagger.best_threshold(valid)}
         Artefact.write(run.folder, model="SpanTagger", files=[FILE], **facts)
 
@@ -131,7 +137,9 @@ class Reader:
         ids = word_ids(words.words)
         near, counts = np.unique(ids, return_counts=True)
         pairs, often = np.unique(_pairs(ids, words.post), return_counts=True)
-        return cls(columns, near[counts >= tagger.least].astype(np.int32), pairs[(often >= tagger.least) & (pairs >= 0)])
+        return cls(
+            columns, near[counts >= tagger.least].astype(np.int32), pairs[(often >= tagger.least) & (pairs >= 0)]
+        )
 
     def matrix(self, words: Words) -> Any:
         """scipy CSR float64 [W, K]."""
@@ -183,6 +191,16 @@ def marked_words(words: Words, places: Sequence[Places]) -> Values:
         for post, span in zip(words.post.tolist(), words.spans, strict=True)
     ]
     return (np.array(shares) >= 0.5).astype(np.float64)
+
+
+def run_lengths(marked: Values, post: Ints) -> Ints:
+    """For each word, how many marked words in a row it is among, int64 [W]; 0 for words that are not marked."""
+    change = (
+        np.append(True, (marked[1:] != marked[:-1]) | (post[1:] != post[:-1])) if len(marked) else np.zeros(0, bool)
+    )
+    run = np.cumsum(change) - 1
+    lengths: Ints = np.bincount(run)[run] if len(run) else np.zeros(0, np.int64)
+    return np.where(marked > 0, lengths, 0)
 
 
 @dataclass(frozen=True)

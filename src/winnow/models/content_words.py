@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from winnow.core.declare import Declared
 from winnow.core.errors import InputError, Problem
+from winnow.encoders.base import Encode
 from winnow.features.batch import Floats
+from winnow.media.normalise import Normal
 from winnow.models.artefact import Artefact
 from winnow.models.base import Run
 from winnow.models.content import Content, ContentModel, ContentScorer, Labelled, Span
@@ -69,7 +71,8 @@ class WordList(ContentModel):
 
     def _learnt(self, seen: list[set[str]], labels: Floats) -> dict[str, float]:
         """The words whose log-odds differ most from 0, measured in their standard error."""
-        sides = [Counter(w for words, y in zip(seen, labels, strict=True) if y == side for w in words) for side in (0, 1)]
+        known = list(zip(seen, labels.tolist(), strict=True))
+        sides = [Counter(w for words, y in known if y == side for w in words) for side in (0, 1)]
         sizes = [float((labels == side).sum()) for side in (0, 1)]
         often = [w for w, n in (sides[0] + sides[1]).items() if n >= self.least]
         counts = np.array([[side[w] + _PRIOR for side in sides] for w in often]).reshape(-1, 2)
@@ -79,7 +82,7 @@ class WordList(ContentModel):
         return {often[i]: round(float(odds[i]), 4) for i in order}
 
     @classmethod
-    def open(cls, artefact: Artefact, threads: int) -> ContentScorer:
+    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> ContentScorer:
         stored = json.loads(artefact.path(FILE).read_text())
         rules = [(re.compile(pattern), head, weight) for pattern, head, weight in stored["rules"]]
         return WordListScorer(tuple(artefact.fact("heads")), stored["words"], rules)
@@ -121,11 +124,12 @@ class WordListScorer:
             out.append(sorted(span for head in heads for span in self._spoken(normal, head)))
         return out
 
-    def _spoken(self, normal: Any, head: str) -> Iterator[Span]:
+    def _spoken(self, normal: Normal, head: str) -> Iterator[Span]:
         found = sorted(self._found(normal.text, head))
         weights = np.array([weight for *_, weight in found])
         for start, end, weight in strongest([(a, b) for a, b, *_ in found], weights) if found else ():
-            yield Span(*normal.span(start, end), weight, head)
+            first, last = normal.span(start, end)
+            yield Span(first, last, weight, head)
 
 
 def _checked(rules: tuple[Rule, ...], heads: tuple[str, ...]) -> None:

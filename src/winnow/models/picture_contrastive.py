@@ -19,6 +19,7 @@ class ContrastivePictures(PictureRetriever):
         colour: change of brightness, contrast and saturation at most, as a share.
         grey: share of the views that lose their colour.
         mirrored: vectors are the sum over a picture and its mirror image, at twice the cost.
+        seen: pictures that training looks at, at most: of many pictures there are fewer epochs.
         epochs, batch_size, learning_rate, reg: as in every model; `reg` is decoupled weight decay.
 
     Source: Chen et al., A simple framework for contrastive learning of visual representations, ICML 2020.
@@ -32,6 +33,7 @@ class ContrastivePictures(PictureRetriever):
     grey: float = 0.2
     mirrored: bool = True
     epochs: int = 60
+    seen: int = 500_000
     batch_size: int = 256
     learning_rate: float = 2e-3
     reg: float = 0.02

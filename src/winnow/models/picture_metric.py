@@ -29,6 +29,7 @@ class MetricPictures(PictureRetriever):
             side, degrees, share, and side of a blanked square as a share.
         mirrored: vectors are the sum over a picture and its mirror image, at twice the cost.
         warm: trained first, with the same side and widths; its network is the start of this one.
+        seen: pictures that training looks at, at most: of many pictures there are fewer epochs.
         epochs, batch_size, learning_rate, reg: as in every model; `reg` is decoupled weight decay.
 
     Source: Zhai and Wu, Classification is a strong baseline for deep metric learning, BMVC 2019; Khosla et al.,
@@ -51,6 +52,7 @@ class MetricPictures(PictureRetriever):
     mirrored: bool = True
     warm: ContrastivePictures | None = None
     epochs: int = 60
+    seen: int = 500_000
     batch_size: int = 128
     learning_rate: float = 3e-3
     reg: float = 0.05

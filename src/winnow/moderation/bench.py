@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from winnow.moderation.judge import Judge, Judgement, Span
-from winnow.moderation.known import Match, Matcher
+from winnow.moderation.known import UNREAD, Match, Matcher
 from winnow.moderation.policy import Policy
 from winnow.moderation.post import Post
 from winnow.moderation.ruling import Facts, Ruling, rule, rule_known
@@ -65,29 +65,32 @@ class Bench:
 
     def consider(self, posts: Sequence[Post], policy: Policy) -> list[Considered]:
         """What is to be done about posts under a policy."""
-        matches, unsure = self._matches(posts)
+        matches, unread = self._matches(posts)
         matches = [m if m and m.harm in policy.harms else None for m in matches]
+        gravest = frozenset(name for name, harm in policy.harms.items() if harm.top)
         unknown = [row for row, match in enumerate(matches) if match is None]
         said = self._judged([posts[row] for row in unknown])
-        if unsure:  # a bank that does not answer may hold what is gravest
-            said = _silenced(said, {name for name, harm in policy.harms.items() if harm.top})
         places = {row: place for place, row in enumerate(unknown)}
         return [
-            _known(post, match, policy) if match else _judged(post, said, places[row], policy)
+            # A bank that was not asked may hold what is gravest.
+            _known(post, match, policy) if match
+            else _judged(post, said, places[row], policy, silent=gravest if row in unread else frozenset())
             for row, (post, match) in enumerate(zip(posts, matches, strict=True))
-        ]
+        ]  # fmt: skip
 
-    def _matches(self, posts: Sequence[Post]) -> tuple[list[Match | None], bool]:
-        """The known content among posts, and whether some bank could not be asked."""
+    def _matches(self, posts: Sequence[Post]) -> tuple[list[Match | None], set[int]]:
+        """The known content among posts, and the rows of those that some bank could not be asked for."""
         found: list[Match | None] = [None] * len(posts)
-        unsure = False
+        unread: set[int] = set()
         for matcher in self._matchers:
             try:
-                found = [old or new for old, new in zip(found, matcher.match(posts), strict=True)]
+                said = matcher.match(posts)
+                unread |= {row for row, match in enumerate(said) if match == UNREAD}
+                found = [old or (None if new == UNREAD else new) for old, new in zip(found, said, strict=True)]
             except Exception as error:
                 _log.error("bank %s failed: %s", type(matcher).__name__, type(error).__name__)
-                unsure = True
-        return found, unsure
+                unread |= set(range(len(posts)))
+        return found, unread
 
     def _judged(self, posts: Sequence[Post]) -> Judgement:
         try:
@@ -102,17 +105,13 @@ class Bench:
         return Judgement(heads, empty, [[] for _ in posts], self.judge.model, inputs, frozenset(heads))
 
 
-def _silenced(said: Judgement, harms: set[str]) -> Judgement:
-    return Judgement(said.heads, said.probability, said.spans, said.model, said.inputs, said.silent | harms)
-
-
 def _known(post: Post, match: Match, policy: Policy) -> Considered:
     return Considered(post, rule_known(policy, match.harm, facts_of(post)), {}, (), "known", match)
 
 
-def _judged(post: Post, said: Judgement, row: int, policy: Policy) -> Considered:
+def _judged(post: Post, said: Judgement, row: int, policy: Policy, *, silent: frozenset[str]) -> Considered:
     scores = said.scores(row)
-    silent = said.silent & set(policy.harms)
+    silent = (said.silent & set(policy.harms)) | silent
     spans = sorted(said.spans[row], key=lambda span: -span.weight)[:MOST_SPANS]
     return Considered(
         post, rule(policy, scores, facts_of(post), silent=silent), scores, spans, said.model, None, silent

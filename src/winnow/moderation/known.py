@@ -31,11 +31,17 @@ class Match(NamedTuple):
         return self._asdict()
 
 
+UNREAD = Match("", "", "unread")  # of a post that could not be looked up
+
+
 class Matcher(Protocol):
     """Finds posts in a bank of known content."""
 
     def match(self, posts: Sequence[Post]) -> list[Match | None]:
-        """The entry that each post matches, if any. May raise: the posts then count as not looked up."""
+        """The entry that each post matches, if any; `UNREAD` for one that cannot be looked up.
+
+        May raise: then none of the posts counts as looked up.
+        """
 
 
 class Exact:

@@ -132,4 +132,8 @@ def judge_of(config: Config, folder: Path) -> Judge:
 
 def banks_of(config: Config, folder: Path) -> list[Matcher]:
     """The banks of perceptual hashes that a file names."""
-    return []
+    if not config.judge.bank:
+        return []
+    from winnow.moderation.likeness import Likeness
+
+    return [Likeness.open(folder / config.judge.bank, distance=config.judge.distance)]

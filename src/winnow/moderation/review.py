@@ -24,15 +24,16 @@ from winnow.moderation.post import Post
 from winnow.moderation.reversal import change, overtaken, reverse, take_back
 from winnow.moderation.verdicts import Heads, majority
 
-_CLAIMS = """
-CREATE TABLE IF NOT EXISTS claim (
-    task TEXT, reviewer TEXT, token TEXT, until INTEGER, skipped INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (task, reviewer)) WITHOUT ROWID
-"""
+_CLAIMS = (
+    """CREATE TABLE IF NOT EXISTS claim (
+        task TEXT, reviewer TEXT, token TEXT, until INTEGER, skipped INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (task, reviewer)) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS claim_reviewer ON claim (reviewer, until)",
+)
 MOST_VERDICTS = 5  # after so many a tie counts as harmful
 
 _FREE = """
-SELECT t.id FROM task t {join} WHERE t.state = 'open' {lane} AND t.author <> :me
+SELECT t.id FROM task t WHERE t.state = 'open' {lane} AND t.author <> :me
   AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.task = t.id AND v.reviewer = :me AND v.voided = 0)
   AND NOT EXISTS (SELECT 1 FROM claim c WHERE c.task = t.id AND c.reviewer = :me AND c.skipped)
   {room} ORDER BY {order} LIMIT 1
@@ -42,13 +43,11 @@ _ROOM = """
     + (SELECT COUNT(*) FROM claim c WHERE c.task = t.id AND c.until > :now AND c.reviewer <> :me) < t.need
 """
 _LANES = {
-    "golden": _FREE.format(join="", lane="AND t.lane = 'golden'", room="", order="t.seq"),
-    "harm": _FREE.format(join="", lane="AND t.lane = 'harm'", room=_ROOM, order="t.expected DESC, t.seq"),
+    "golden": _FREE.format(lane="AND t.lane = 'golden'", room="", order="t.seq"),
+    "harm": _FREE.format(lane="AND t.lane = 'harm'", room=_ROOM, order="t.expected DESC, t.seq"),
     # Oldest first, whichever lane they are in: the prevalence rests on a stretch without gaps.
-    "sample": _FREE.format(
-        join="JOIN decision d ON d.id = t.id", lane="AND d.sample > 0", room=_ROOM, order="t.seq"
-    ),
-}  # fmt: skip
+    "sample": _FREE.format(lane="AND t.sampled = 1", room=_ROOM, order="t.seq"),
+}
 
 
 class Review:
@@ -68,7 +67,8 @@ class Review:
         self._ledger, self._book, self._held, self._how = ledger, book, held, how
         self._chance = chance or random.SystemRandom()
         with ledger.database.write() as connection:
-            connection.execute(_CLAIMS)
+            for statement in _CLAIMS:
+                connection.execute(statement)
 
     # Whose turn
 

@@ -28,8 +28,9 @@ SCHEMA = (
     "CREATE INDEX IF NOT EXISTS change_cause ON change (cause)",
     """CREATE TABLE IF NOT EXISTS task (
         id TEXT PRIMARY KEY, lane TEXT, expected REAL, need INTEGER, state TEXT, seq INTEGER, author TEXT,
-        truth TEXT)""",
+        sampled INTEGER NOT NULL DEFAULT 0, truth TEXT)""",
     "CREATE INDEX IF NOT EXISTS task_order ON task (state, lane, expected DESC, seq)",
+    "CREATE INDEX IF NOT EXISTS task_sample ON task (state, sampled, seq)",
     """CREATE TABLE IF NOT EXISTS verdict (
         seq INTEGER PRIMARY KEY, task TEXT, reviewer TEXT, heads TEXT, voided INTEGER NOT NULL DEFAULT 0,
         at INTEGER)""",
@@ -111,7 +112,7 @@ def _decision(c: sqlite3.Connection, r: Record, d: Data) -> None:
     if d["lane"]:
         _put(
             c, "task", id=r.key, lane=d["lane"], expected=d["expected"], need=d["need"], state="open", seq=r.seq,
-            author=d["author"],
+            author=d["author"], sampled=int(d["sample"] > 0),
         )  # fmt: skip
 
 

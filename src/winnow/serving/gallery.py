@@ -65,7 +65,7 @@ class Gallery:
 
         with self._lock:
             if self._decoder is None:
-                self._decoder = Decoder()
+                self._decoder = Decoder(workers=2)  # what people wait for passes what an index waits for
             return self._decoder
 
     def take(self, data: bytes) -> Taken:

@@ -148,8 +148,8 @@ class Ingester:
         return self._writer.listeners
 
     def checkpoint(self) -> None:
-        """Copies the live tables, so that a rebuild need not start at the start of the log."""
-        self._writer.checkpoint()
+        """Copies the live tables, so that a rebuild need not start at the start of the log; events do not wait for disk."""
+        self._writer.checkpoint(wait=False)
 
     def close(self) -> None:
         """Puts the live tables on disk."""

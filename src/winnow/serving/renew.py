@@ -165,8 +165,10 @@ class Renewal:
             yield
         except Exception as error:
             what = f"new items cannot be found by vector: {type(error).__name__}: {error}"
-            self.trouble = Problem("items-not-encoded", what, self._system.name)
-            _log.error("new items of %s were not encoded", self._system.name, exc_info=True)
+            trouble = Problem("items-not-encoded", what, self._system.name)
+            if self.trouble != trouble:  # once a renewal, not with every try in between
+                _log.error("new items of %s were not encoded", self._system.name, exc_info=True)
+            self.trouble = trouble
 
 
 def _by_row(lists: Sequence[Proposal], size: int) -> Floats:

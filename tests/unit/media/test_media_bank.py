@@ -133,8 +133,12 @@ def test_an_empty_bank_finds_nothing_until_something_comes(tmp_path):
 def test_what_are_no_hashes_is_refused(hashes, labels):
     with pytest.raises(InputError, match="bad-hash"):
         HashBank.build(hashes, labels)
+
+
+@pytest.mark.parametrize("hash", [np.zeros(4, np.int64), np.zeros(3, np.uint64), np.zeros((1, 4), np.uint64)])
+def test_a_look_up_of_no_hash_is_refused(hash):
     with pytest.raises(InputError, match="bad-hash"):
-        HashBank.build(drawn(1), ["a"]).within(hashes)
+        HashBank.build(drawn(1), ["a"]).within(hash)
 
 
 def test_files_of_any_kind_are_found_by_their_digest(tmp_path):
@@ -159,15 +163,17 @@ def test_look_ups_go_on_while_the_bank_changes():
     threads = [threading.Thread(target=look) for _ in range(2)]
     for thread in threads:
         thread.start()
-    for turn in range(60):
-        late = bank.add(drawn(3, seed=turn), ["b"] * 3)
-        assert bank.within(drawn(3, seed=turn)[1])[0].tolist() == [late[1]]
-        bank.remove(late)
-        if turn % 10 == 0:
-            bank.rebuild()
-    stop.set()
-    for thread in threads:
-        thread.join()
+    try:
+        for turn in range(1, 40):
+            late = bank.add(drawn(3, seed=turn), ["b"] * 3)
+            assert bank.within(drawn(3, seed=turn)[1])[0].tolist() == [late[1]]
+            bank.remove(late)
+            if turn % 10 == 0:
+                bank.rebuild()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
     assert not wrong
     assert len(bank) == 2_000
 

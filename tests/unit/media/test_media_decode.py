@@ -270,8 +270,8 @@ def test_a_polyglot_is_the_picture_and_comes_out_clean(decoder, kind):
 
 
 @pytest.mark.parametrize("data", [
-    b"SECRET", b"<svg>SECRET</svg>", saved(quarters(), "JPEG")[:100] + b"SECRET", b"GIF89aSECRETSECRET", b"BMSECRET" * 9,
-    png(5, 5, chunks=[(b"tEXt", b"SECRET\0SECRET")]), b"%PDF SECRET",
+    b"SECRET", b"<svg>SECRET</svg>", saved(quarters(), "JPEG")[:100] + b"SECRET", b"GIF89aSECRETSECRET",
+    b"BMSECRET" * 9, png(5, 5, chunks=[(b"tEXt", b"SECRET\0SECRET")]), b"%PDF SECRET",
 ])  # fmt: skip
 def test_errors_hold_nothing_of_the_content(decoder, data, capfd):
     with pytest.raises(InputError) as caught:

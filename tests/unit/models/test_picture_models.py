@@ -144,6 +144,13 @@ def test_codes_are_bits(tmp_path):
     assert load_picture_encoder(tmp_path / "bits", size=8).codes(TEST.pixels).shape == (64, 1)
 
 
+def test_many_pictures_are_seen_less_often(tmp_path):
+    told = []
+    declared, some = replace(METRIC, seen=150), drawn(64)
+    fitted(declared, tmp_path, train=some, progress=lambda what, share: told.append(share))
+    assert told == [0.5, 1.0]
+
+
 def test_a_warm_start_starts_where_the_other_ended(tmp_path):
     still = replace(METRIC, epochs=1, learning_rate=0.0, warm=replace(CONTRASTIVE, epochs=1))
     warm = fitted(still, tmp_path / "warm", train=drawn(64))

@@ -30,7 +30,9 @@ def test_without_a_file_there_are_defaults(tmp_path):
 
 
 def test_every_mistake_of_the_file_is_told(tmp_path):
-    (tmp_path / "moderation.toml").write_text("[judge]\nword = 1\ndistance = 300\n[reviews]\n[doors]\nunmapped = 'no'\n")
+    (tmp_path / "moderation.toml").write_text(
+        "[judge]\nword = 1\ndistance = 300\n[reviews]\n[doors]\nunmapped = 'no'\n"
+    )
     with pytest.raises(InputError) as caught:
         Config.load(tmp_path)
     assert [p.where for p in caught.value.problems] == [
@@ -66,11 +68,13 @@ def test_words_are_found_whole_and_together():
 def test_words_are_found_in_disguise(text):
     found = judged(WordJudge({"insult": {"blarg": 0.9}}), f"you {text} you")
     assert found.probability[0, 0] == pytest.approx(0.9)
-    (_, start, end, _), = found.spans[0]
+    ((_, start, end, _),) = found.spans[0]
     assert f"you {text} you"[start:end].strip() == text
 
 
-@pytest.mark.parametrize("heads", [{}, {"a": 1}, {"a": {"x": 0}}, {"a": {"x": 1.5}}, {"a": {"x": True}}, {"a": {"x": "y"}}])
+@pytest.mark.parametrize(
+    "heads", [{}, {"a": 1}, {"a": {"x": 0}}, {"a": {"x": 1.5}}, {"a": {"x": True}}, {"a": {"x": "y"}}]
+)
 def test_a_bad_list_of_words_is_refused_without_naming_the_words(heads):
     with pytest.raises(InputError) as caught:
         WordJudge(heads)
@@ -203,7 +207,8 @@ def test_a_listed_host_in_our_own_network_is_refused(host):
     "address",
     ["https://other.example/x", "ftp://localhost/x", "file:///etc/passwd", "https://user:word@localhost/x", "", "xyzzy",
      "https://localhost.other.example/x", "https://localhost\\@other.example/x", "https://[::1/x", "//localhost/x",
-     "https://localhost:99999/x", "gopher://localhost", "data:text/plain,x", "data:;base64,***", "data:;base64," + "A" * 2000],
+     "https://localhost:99999/x", "gopher://localhost", "data:text/plain,x", "data:;base64,***",
+     "data:;base64," + "A" * 2000],
 )  # fmt: skip
 def test_other_addresses_are_refused_without_repeating_them(address):
     with pytest.raises(InputError) as caught:
@@ -272,7 +277,8 @@ def test_a_row_too_long_to_judge_is_held(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
-        ("a.txt", b"x", "unknown-format"), ("none.csv", None, "no-such-path"), ("a.csv", b"words\nfine\n", "missing-column"),
+        ("a.txt", b"x", "unknown-format"), ("none.csv", None, "no-such-path"),
+        ("a.csv", b"words\nfine\n", "missing-column"),
         ("a.parquet", b"PAR1 mxyzptlk", "unreadable-posts"), ("a.jsonl", b'{"text": mxyzptlk}\n', "unreadable-posts"),
         ("a.csv", b"text,decision_action\nfine,allow\n", "columns-exist"),
     ],

@@ -176,7 +176,9 @@ def test_weights_and_unknown_labels_count_as_said():
     assert threshold(wish(precision=0.9), p, y, [1.0] * 10 + [0.1] * 10 + [9.0])[0] == 0.8
 
 
-@pytest.mark.parametrize(("p", "y"), [([], []), ([0.9] * 5, [1] * 5), ([0.9] * 20, [0] * 20), ([0.9] * 20, [1, 0] * 10)])
+@pytest.mark.parametrize(
+    ("p", "y"), [([], []), ([0.9] * 5, [1] * 5), ([0.9] * 20, [0] * 20), ([0.9] * 20, [1, 0] * 10)]
+)
 def test_a_wish_that_cannot_be_kept_is_told(p, y):
     with pytest.raises(InputError) as caught:
         threshold(wish(precision=0.9), p, y)

@@ -394,3 +394,20 @@ def test_a_reversed_post_stays_whatever_a_late_review_finds(court):
 def test_the_settings_of_these_tests_are_those_of_the_world(make):
     assert make(settings()).config == make(SETTINGS).config
     assert Panel([Fixed(["a"], [0.1])]).heads == ("a",)
+
+
+def test_nothing_is_derived_from_what_was_reversed_a_moment_ago(court):
+    """The content stops being known after it was looked up and before the decision is recorded."""
+    court.decide([post("grumble", "r1")])
+    found(court, "r1", "insult")
+    exact = court.known.match
+
+    def slow(posts):
+        seen = exact(posts)
+        if court.appeals.listed() == [] and action(court, "r1") == "remove":
+            court.appeals.decide(court.appeals.open("r1")["id"], "reversed", reviewer="lee")
+        return seen
+
+    court.known.match = slow
+    assert court.decide([post("grumble", "copy")])[0]["action"] == "demote"
+    assert find(court.ledger, "copy").data["source"] == ""

@@ -1,4 +1,5 @@
 import gc
+import time
 import weakref
 
 import numpy as np
@@ -81,8 +82,10 @@ def test_the_index_before_is_let_go_of_by_the_first_search_after_its_time():
     index.change("new", new)
     clock.now = 60
     assert before() is not None
+    start = time.monotonic()
     with index._lock:  # a writer is at work: the search waits for none
         rows_near(index, 3, "new")
+    assert time.monotonic() - start < 2
     assert before() is not None
     rows_near(index, 3, "new")
     gc.collect()

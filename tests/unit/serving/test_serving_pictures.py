@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -117,16 +118,33 @@ def test_what_shows_too_little_is_only_like_itself(tmp_path):
     assert named(alike, plain + 1, "b") == "b"
 
 
-def test_two_that_come_at_once_get_one_name(tmp_path):
-    names, file = [], tmp_path / "x"
-    work = [threading.Thread(target=lambda: names.append(named(LookAlikes(file), photo(3)))) for _ in range(8)]
+class Slow(LookAlikes):
+    """Takes its time between looking and writing."""
+
+    def _nearest(self, hashed):
+        found = super()._nearest(hashed)
+        time.sleep(0.003)
+        return found
+
+
+def test_those_that_come_at_once_get_one_name(tmp_path):
+    """Each thread stands for a process: it has its own view of the file."""
+    hashes, file, together = [pdq(photo(seed)) for seed in range(5)], tmp_path / "x", threading.Barrier(8)
+    names = [set() for _ in hashes]
+
+    def bring():
+        alike = Slow(file)
+        for hashed, found in zip(hashes, names, strict=True):
+            together.wait()
+            found.add(alike.group(*hashed, "own"))
+
+    work = [threading.Thread(target=bring) for _ in range(8)]
     for thread in work:
         thread.start()
     for thread in work:
         thread.join()
-    assert len(names) == 8
-    assert len(set(names)) == 1
-    assert file.stat().st_size == 32
+    assert [len(found) for found in names] == [1] * len(hashes)
+    assert file.stat().st_size == 32 * len(hashes)
 
 
 def test_of_near_vectors_the_first_stays():

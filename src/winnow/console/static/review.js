@@ -61,6 +61,7 @@ async function toggle() {
     const found = await api.content(state.item.task);
     write(found.text);
     draw(found.image);
+    at("unshown").hidden = !found.unshown;
     state.loaded = true;
   }
   state.shown = true;

@@ -205,13 +205,21 @@ def sync(folder: Path) -> None:
     _fsync(folder)
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copies a folder of sparse files: holes stay holes."""
+def copy(source: Path, target: Path, *, durable: bool = True) -> None:
+    """Copies a folder of sparse files: holes stay holes.
+
+    Args:
+        source, target: the folders.
+        durable: whether to wait until the copy is on disk; else `sync` has to be called.
+    """
     target.mkdir()
     with ThreadPoolExecutor(_COPIERS) as pool:
         list(pool.map(lambda path: _copy_file(path, target / path.name), source.iterdir()))
-    _fsync(target)
-    _fsync(target.parent)
+        if durable:
+            list(pool.map(_fsync, target.iterdir()))
+    if durable:
+        _fsync(target)
+        _fsync(target.parent)
 
 
 def _copy_file(source: Path, target: Path) -> None:
@@ -219,7 +227,6 @@ def _copy_file(source: Path, target: Path) -> None:
         new.truncate(source.stat().st_size)
         for start, size in _extents(old.fileno()):
             _copy_range(old.fileno(), new.fileno(), start, size)
-        os.fsync(new.fileno())
 
 
 def _fsync(path: Path) -> None:

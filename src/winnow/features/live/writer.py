@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ class LiveWriter:
         self._aggregates, self._schema = list(dict.fromkeys(aggregates)), list(tables)
         self._caps = caps or Caps()
         self._building: Building | None = None
+        self._saving: threading.Thread | None = None
         self.listeners: list[Callable[[Mapping[str, Ints]], None]] = []
         self._folder.mkdir(parents=True, exist_ok=True)
         self._home = Home(self._folder, memory)
@@ -169,21 +171,38 @@ class LiveWriter:
             feed = Feed(beside, new, self._schema, room=room, threads=self._threads)
             self._building = Building(beside, list(fresh), feed, replay=self._replay, rows=self._batch)
 
-    def checkpoint(self) -> Path:
-        """Copies the tables as they stand; a later rebuild starts there instead of at the start of the log."""
+    def checkpoint(self, *, wait: bool = True) -> None:
+        """Copies the tables as they stand; a later rebuild starts there instead of at the start of the log.
+
+        Args:
+            wait: whether to wait until the copy is on disk; else that goes on beside, and the checkpoint counts once it
+                is. One at a time: with another on its way, nothing is done.
+        """
         target = self._folder / f"{_CHECKPOINT}{self.applied_seq:020}"
-        if not target.exists():
-            beside = self._folder / "checkpoint.new"
-            shutil.rmtree(beside, ignore_errors=True)
-            copy(self._tables.folder, beside)
+        if target.exists() or (self._saving is not None and self._saving.is_alive()):
+            return
+        beside = self._folder / "checkpoint.new"
+        shutil.rmtree(beside, ignore_errors=True)
+        copy(self._tables.folder, beside, durable=False)
+        self._saving = threading.Thread(target=self._saved, args=(beside, target), name="checkpoint")
+        self._saving.start()
+        if wait:
+            self._saving.join()
+
+    def _saved(self, beside: Path, target: Path) -> None:
+        try:
+            sync(beside)
             beside.rename(target)
-        for old in self._checkpoints():
-            if old != target:
-                shutil.rmtree(old)
-        return target
+            for old in self._checkpoints():
+                if old != target:
+                    shutil.rmtree(old)
+        except OSError as error:
+            _log.warning("a checkpoint of the live tables failed: %s", error)
 
     def close(self) -> None:
         """Puts everything on disk, so that even a restart of the machine goes on from here."""
+        if self._saving is not None:
+            self._saving.join()
         try:
             if self._home.volatile(self._tables.folder):
                 self._tables = self._moved(self._tables, self._home.elsewhere())

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from winnow.features.batch import Floats
@@ -26,13 +25,15 @@ class Fusion(nn.Module):
         super().__init__()
         self.widths, self.left_out = dict(widths), left_out
         self.into = nn.ModuleDict({name: nn.Linear(width, hidden) for name, width in widths.items()})
-        self.trunk = nn.Sequential(nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout))
+        self.trunk = nn.Sequential(
+            nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout)
+        )
         self.heads = nn.Linear(hidden, heads)
         self.direct = nn.Parameter(torch.ones(heads))
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits [N, H]."""
-        parts = dict(zip(self.widths, batch["x"].split(list(self.widths.values()), dim=1), strict=True))
+        parts = dict(zip(self.widths, torch.split(batch["x"], list(self.widths.values()), dim=1), strict=True))
         fused = torch.stack([self._met(name, part) for name, part in parts.items()]).sum(0)
         out: Tensor = self.heads(self.trunk(fused))
         return out + self.direct * parts["ngrams"][:, : out.shape[1]] if "ngrams" in parts else out
@@ -118,7 +119,7 @@ def _member(
     s: Mapping[str, float], run: Run, key: str, salt: int,
 ) -> nn.Module:  # fmt: skip
     heads = rows["train"][1].shape[1]
-    arrays, held_out = ({n: a for n, a in zip(("x", "y", "w"), rows[part], strict=True)} for part in ("train", "valid"))
+    arrays, held_out = (dict(zip(("x", "y", "w"), rows[part], strict=True)) for part in ("train", "valid"))
 
     def loss(net: nn.Module, batch: Batch) -> Tensor:
         return focal_loss(net(batch), batch["y"], batch["w"], blocks=blocks, gamma=s["focal"])

@@ -153,8 +153,9 @@ def learn(
 ) -> None:  # fmt: skip
     """The common loop; the last weights stay when there is nothing to judge them by."""
     known, valid = pictures
-    options = Options(declared.epochs, declared.batch_size, declared.learning_rate, declared.reg,
-                      patience=declared.epochs, final=not len(valid))  # fmt: skip
+    epochs = max(1, min(declared.epochs, declared.seen // len(known)))
+    options = Options(epochs, declared.batch_size, declared.learning_rate, declared.reg,
+                      patience=epochs, final=not len(valid))  # fmt: skip
     arrays = {"place": np.arange(len(known))}
     seen = hashlib.sha256(known.pixels.tobytes() + known.groups.tobytes() + known.pairs.tobytes()).hexdigest()
     key = f"{type(declared).__name__} {digest(declared)} {seen[:12]}"
