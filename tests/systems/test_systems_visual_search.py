@@ -73,6 +73,15 @@ def a_new_one(kind="ring", seed=999, form="JPEG"):
     return shapes.encoded(shapes.picture(kind, seed), form)
 
 
+def a_bomb():
+    """A few bytes that would be 144 million pixels."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("1", (12_000, 12_000)).save(out, "PNG")
+    return out.getvalue()
+
+
 def put(project, key, data, **columns):
     assert pictures.put(project, project.tables["image"], key, data, columns=columns).accepted == 1
 
@@ -442,6 +451,8 @@ def test_the_routes_take_pictures_in_search_and_show_them(client):
         ("POST", SEARCH + "?box=left", {"content": a_new_one()}, "400 bad-request"),
         ("POST", "/v1/systems/other/search", {"content": a_new_one()}, "404 unknown-system"),
         ("PUT", PICTURES + "?id=x", {"content": b"<svg/>"}, "400 image-unreadable"),
+        ("POST", SEARCH, {"content": a_bomb()}, "400 image-too-large"),
+        ("PUT", PICTURES + "?id=x", {"content": a_bomb()}, "400 image-too-large"),
         ("PUT", PICTURES, {"content": a_new_one()}, "422 bad-request"),
         ("PUT", PICTURES + "?id=x&colour=red", {"content": a_new_one()}, "400 unknown-field"),
         ("PUT", PICTURES + "?id=x&file=../../etc/passwd", {"content": a_new_one()}, "400 unknown-field"),
@@ -453,6 +464,7 @@ def test_the_routes_take_pictures_in_search_and_show_them(client):
 def test_bad_requests_are_refused_with_the_reason(client, method, path, given, told):
     reply = client.request(method, path, **given)
     assert f"{reply.status_code} {reply.json()['error']['code']}" == told
+    assert client.post(SEARCH, json={"id": "ring/ring-001"}).status_code == 200
 
 
 def test_the_page_of_the_project_is_the_search(client):

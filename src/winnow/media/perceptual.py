@@ -75,8 +75,8 @@ def dhash(pixels: NDArray[np.uint8]) -> np.uint64:
     Args:
         pixels: uint8 [H, W, 3], or [H, W] of grey.
     """
-    luma = _luma(pixels)
-    fields = _both_ways(_field_means(luma.shape[0], 8), luma, _field_means(luma.shape[1], 9))
+    height, width = pixels.shape[:2]
+    fields = _shrunk(pixels, _field_means(height, 8), _field_means(width, 9))
     return np.uint64(_packed((np.diff(fields, axis=1) > _NOISE).reshape(1, 64))[0, 0])
 
 
@@ -123,22 +123,20 @@ def _coefficients(pixels: NDArray[np.uint8]) -> tuple[Floats, int]:
     """float64 [F, F], and the quality."""
     if min(pixels.shape[:2]) < _LEAST:
         return np.zeros((FREQUENCIES, FREQUENCIES)), 0
-    luma = _luma(pixels)
     # Blurring rows and blurring columns commute, so both passes and the sampling are one matrix for each side.
-    small = _both_ways(_sampling(luma.shape[0]), luma, _sampling(luma.shape[1]))
+    small = _shrunk(pixels, _sampling(pixels.shape[0]), _sampling(pixels.shape[1]))
     found = _cosines() @ small @ _cosines().T
     return np.where(np.abs(found) < _NOISE, 0.0, found), _quality(small)
 
 
-def _luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    grey: NDArray[np.float32] = pixels.astype(np.float32)
-    return grey if pixels.ndim == 2 else np.asarray(np.einsum("hwc,c->hw", grey, _LUMA))
+def _shrunk(pixels: NDArray[np.uint8], down: csr_array, across: csr_array) -> Floats:
+    """down @ luminance @ across.T. Luminance is taken last, of fewer numbers.
 
-
-def _both_ways(down: csr_array, luma: NDArray[np.float32], across: csr_array) -> Floats:
-    """down @ luma @ across.T: sparse, so by one thread; a dense product wakes threads that wait for busy cores."""
-    rows: NDArray[np.float32] = down @ luma
-    return np.asarray((across @ np.ascontiguousarray(rows.T)).T, np.float64)
+    Sparse products use one thread; dense ones would wake several, and wait for all of them on a busy machine.
+    """
+    rows = (down @ pixels.reshape(len(pixels), -1).astype(np.float32)).reshape(-1, *pixels.shape[1:])
+    luma = rows if pixels.ndim == 2 else np.einsum("hwc,c->hw", rows, _LUMA)
+    return np.asarray((across @ np.ascontiguousarray(luma.T)).T, np.float64)
 
 
 def _quality(small: Floats) -> int:

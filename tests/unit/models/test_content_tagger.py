@@ -63,7 +63,7 @@ def test_nothing_to_mark(tagger):
 
 
 def test_runs_are_counted_within_posts():
-    words = words_of(normalise_all(["a b c", "d e"]))
+    words = words_of(normalise_all(["aa bb cc", "dd ee"]))
     marked = np.array([0.0, 1, 1, 1, 0])
     assert run_lengths(marked, words.post).tolist() == [0, 2, 2, 1, 0]
     assert run_lengths(np.zeros(0), np.zeros(0, np.int64)).tolist() == []
