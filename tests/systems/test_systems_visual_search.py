@@ -1,6 +1,7 @@
 """Visual search through its life: pictures in, train, serve, change, learn from clicks, change the encoder."""
 
 import base64
+import dataclasses
 import io
 import re
 import shutil
@@ -16,6 +17,8 @@ from winnow.core.loading import load
 from winnow.core.time import hours, now_us, to_us
 from winnow.evaluation.report import pick
 from winnow.project import Project, pictures
+from winnow.serving.hydrate import hydrate
+from winnow.serving.request import RankRequest
 from winnow.serving.search import SearchRequest
 from winnow.simulation import shapes
 
@@ -228,6 +231,24 @@ def test_what_its_owner_hides_is_gone_with_the_next_request(project, flag):
         project.search(NAME, id=first)
     project.intake.rows("image", [{"image_id": first, flag: 0}])
     assert eventually(lambda: found(project, id="dots/dots-002")[0] == first)[0] < 1
+
+
+def test_a_private_album_takes_no_place_of_others(project):
+    """Of the nearest hundred ninety are hidden: a source that proposes thirty proposes thirty others."""
+    near = found(project, id="dots/dots-002", size=100)
+    project.intake.rows("image", [{"image_id": i, "private": 1} for i in near[:90]])
+    desk = project.runtime.desk(NAME)
+    few = dataclasses.replace(desk.system.pipeline.sources[0], limit=30)
+
+    def proposed():
+        query = hydrate(RankRequest(user="dots/dots-002"), desk.kit, project.log.ids)
+        return project.log.ids.ids("image", few.propose(query, desk.kit)[0])
+
+    eventually(lambda: not set(proposed()) & set(near[:90]))
+    assert len(proposed()) == 30
+    assert proposed()[:10] == near[90:]
+    project.intake.rows("image", [{"image_id": near[0], "private": 0}])
+    assert eventually(lambda: proposed()[0] == near[0])[0] < 1
 
 
 def test_nothing_is_shown_when_privacy_cannot_be_told(project, monkeypatch):

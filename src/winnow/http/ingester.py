@@ -30,6 +30,7 @@ MIRROR_LAG_SECONDS = Gauge(
     multiprocess_mode="mostrecent",
 )  # fmt: skip
 _SHARE = 0.05
+_LONG_S = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -89,6 +90,8 @@ class _Chore:
         except Exception:
             _log.exception("%s failed", self._name)
         now = time.monotonic()
+        if now - began > _LONG_S:
+            _log.info("%s took %.1f s", self._name, now - began)
         self._due = now + max(self._every_s, (now - began) / _SHARE if self._every_s else 0.0)
 
     def wait(self) -> None:

@@ -10,6 +10,8 @@ from starlette.types import Scope
 
 from winnow.monitoring import metrics
 from winnow.project import Project
+from winnow.retrieval.probe import Measured
+from winnow.serving.desk import Desk
 from winnow.serving.runtime import Runtime
 from winnow.serving.trace import Trace
 
@@ -26,7 +28,7 @@ class Site:
 
     def __init__(self, project: Project):
         self.project = project
-        self.runtime = Runtime(project, observe=observe)
+        self.runtime = Runtime(project, observe=observe, measured=self._measured)
         self._rankers = ThreadPoolExecutor(project.settings.server.threads, thread_name_prefix="rank")
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
 
@@ -37,6 +39,9 @@ class Site:
     async def writing(self, work: Callable[..., T], *given: Any) -> T:
         """The result of work that waits for the disk."""
         return await asyncio.get_running_loop().run_in_executor(self._writers, partial(work, *given))
+
+    def _measured(self, system: str, last: Measured) -> None:
+        observe_index(self.runtime.desk(system), last)
 
     def close(self) -> None:
         """Waits for what is being done, then lets go of everything."""
@@ -53,6 +58,13 @@ def observe(system: str, trace: Trace) -> None:
         metrics.CANDIDATES.labels(system, stage.name).observe(stage.left)
     for part in trace.degraded:
         metrics.DEGRADED.labels(system, part["stage"]).inc()
+
+
+def observe_index(desk: Desk, last: Measured) -> None:
+    """Exports what is known of the vector index of a system."""
+    system, index = desk.system.name, desk.system.labels.item.name
+    metrics.INDEX_REFUSED.labels(system, index).inc(desk.kit.bundle.vectors.refusals())
+    metrics.live_index(system, index, recall=last.recall, items=last.items, made_at=last.made_at)
 
 
 def site_of(scope: Scope) -> Site:

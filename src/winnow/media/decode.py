@@ -62,7 +62,7 @@ class Decoder:
         most_bytes: that a file may have.
 
     Raises:
-        InputError: `bad-limit`.
+        InputError: `bad-decoder`.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Decoder:
     ):  # fmt: skip
         if memory_mb < _LEAST_MB or min(cpu_s, wait_s, workers, most_pixels) <= 0:
             what = f"a decoder cannot have {workers} workers, {cpu_s:g} s and {memory_mb} MB"
-            raise InputError(Problem("bad-limit", what, fix=f"more than 0 each, and at least {_LEAST_MB} MB"))
+            raise InputError(Problem("bad-decoder", what, fix=f"more than 0 each, and at least {_LEAST_MB} MB"))
         self._limits = Limits(cpu_s, memory_mb, wait_s, most_pixels)
         self._workers, self._patience_s, self._most_bytes = workers, patience_s, most_bytes
         self._pool = self._new_pool()

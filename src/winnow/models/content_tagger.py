@@ -85,16 +85,19 @@ class SpanTagger(Declared):
         longest: words of a marked run that teach; of longer ones it is not known which words are meant.
         reg: L2 penalty.
         balance: how much the rarer class counts for more, 0 to 1.
+        threshold: probability from which a word is marked; None for that of the best mean `span_f1` on the validation
+            part, which is right only where that part was marked in the same way as what is to come.
     """
 
     runs: tuple[int, ...] = (3, 4, 5)
     least: int = 3
     longest: int = 4
-    reg: float = 1.0
+    reg: float = 3.0
     balance: float = 0.2
+    threshold: float | None = 0.5
 
     def fit(self, train: Marked, valid: Marked, run: Run) -> None:
-        """Learn from `train`, choose the threshold of the best mean `span_f1` on `valid`.
+        """Learn from `train`, leave an artefact in `run.folder`.
 
         Raises:
             InputError: `no-examples`.
@@ -112,7 +115,11 @@ class SpanTagger(Declared):
             run.folder / FILE, ids=reader.columns.ids, rarity=reader.columns.rarity, near=reader.near,
             pairs=reader.pairs, weights=tagger.weights, bias=tagger.bias,
         )  # fmt: skip
-        facts = {"runs": list(self.runs), "bits": reader.columns.bits, "threshold": tagger.best_threshold(valid)}
+        facts = {
+            "runs": list(self.runs),
+            "bits": reader.columns.bits,
+            "threshold": self.threshold or tagger.best_threshold(valid),
+        }
         Artefact.write(run.folder, model="SpanTagger", files=[FILE], **facts)
 
 
@@ -195,12 +202,11 @@ def marked_words(words: Words, places: Sequence[Places]) -> Values:
 
 def run_lengths(marked: Values, post: Ints) -> Ints:
     """For each word, how many marked words in a row it is among, int64 [W]; 0 for words that are not marked."""
-    change = (
-        np.append(True, (marked[1:] != marked[:-1]) | (post[1:] != post[:-1])) if len(marked) else np.zeros(0, bool)
-    )
+    if not len(marked):
+        return np.zeros(0, np.int64)
+    change = np.append(True, (marked[1:] != marked[:-1]) | (post[1:] != post[:-1]))
     run = np.cumsum(change) - 1
-    lengths: Ints = np.bincount(run)[run] if len(run) else np.zeros(0, np.int64)
-    return np.where(marked > 0, lengths, 0)
+    return np.where(marked > 0, np.bincount(run)[run], 0)
 
 
 @dataclass(frozen=True)

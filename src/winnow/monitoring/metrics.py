@@ -5,6 +5,7 @@ answers `/metrics` adds them up, so the answer is the same from every worker. Th
 in-process values when it is first imported: a supervisor starts its workers with `environment(folder)`.
 """
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -58,6 +59,18 @@ SERVING = Gauge(
 INDEX_RECALL = Gauge(
     "winnow_index_recall", "Share of the exact nearest ten that the live index finds, of the worst worker",
     ["system", "index"], multiprocess_mode="livemin",
+)  # fmt: skip
+INDEX_ITEMS = Gauge(
+    "winnow_index_items", "Items that the live index can find, of the worker that has fewest", ["system", "index"],
+    multiprocess_mode="livemin",
+)  # fmt: skip
+INDEX_MADE = Gauge(
+    "winnow_index_made_timestamp_seconds", "When the base of the index was built, of the worker with the oldest",
+    ["system", "index"], multiprocess_mode="livemin",
+)  # fmt: skip
+INDEX_REFUSED = Counter(
+    "winnow_index_refused_total", "Vectors refused because another version of the encoder made them",
+    ["system", "index"],
 )  # fmt: skip
 FINDINGS = Gauge(
     "winnow_monitor_value", "Last value of a monitor", ["system", "monitor", "subject", "measure"],
@@ -115,6 +128,22 @@ def live_tables(tables: Mapping[str, Mapping[str, int]]) -> None:
         for what in ("refused", "evicted"):
             TABLE_LOST.labels(table, what).set(told[what])
         TABLE_BYTES.labels(table).set(told["bytes"])
+
+
+def live_index(system: str, index: str, *, recall: float, items: int, made_at: int) -> None:
+    """Exports what a probe measured of a vector index.
+
+    Args:
+        system: whose index it is.
+        index: what it finds.
+        recall: share of the exact nearest that it finds, in [0, 1]; NaN for an empty index, which exports none.
+        items: that can be found.
+        made_at: when its base was built, microseconds UTC.
+    """
+    if not math.isnan(recall):
+        INDEX_RECALL.labels(system, index).set(recall)
+    INDEX_ITEMS.labels(system, index).set(items)
+    INDEX_MADE.labels(system, index).set(made_at / 1e6)
 
 
 @contextmanager

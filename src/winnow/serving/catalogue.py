@@ -20,12 +20,14 @@ class Catalogue:
     Args:
         at: the moment of the look, microseconds UTC.
         exists: whether each row is an item that was not deleted, bool [I].
+        hidden: whether policy would not show each row that exists, bool [I]; nothing when that could not be told.
         lists: source → rows and scores, best first.
         popularity: a count per row, float32 [I], to fall back on; zeros when no source counts.
     """
 
     at: int
     exists: Mask
+    hidden: Mask = field(default_factory=lambda: np.empty(0, bool))
     lists: Mapping[str, Proposal] = field(default_factory=dict)
     popularity: Floats = field(default_factory=lambda: np.empty(0, np.float32))
 

@@ -148,7 +148,7 @@ class Ingester:
         return self._writer.listeners
 
     def checkpoint(self) -> None:
-        """Copies the live tables, so that a rebuild need not start at the start of the log; events do not wait for disk."""
+        """Copies the live tables, so that a rebuild need not start at the start of the log; the disk follows later."""
         self._writer.checkpoint(wait=False)
 
     def close(self) -> None:

@@ -125,18 +125,21 @@ class Renewal:
         catalogue = Catalogue(at, exists)
         # What policy would not show takes no place in a list.
         query, kit = Query("", "", -1, at, 0, 0.0), Kit(system, bundle, self._live, catalogue, {})
-        shown = policy.admit(system.pipeline.policy, Candidates.of(rows[exists]), query, kit, Trace()).rows
+        shown, hidden = _shown(rows[exists], query, kit)
         sources: Sequence[Source] = system.pipeline.sources
         found = {source.name: source.refresh(shown, state, at) for source in sources}
         lists = {name: proposal for name, proposal in found.items() if proposal is not None}
         popular = [lists[s.name] for s in sources if isinstance(s, Popular)]
-        return replace(catalogue, lists=lists, popularity=_by_row(popular[:1], len(rows)))
+        flags = np.zeros(len(rows), bool)
+        flags[hidden] = True
+        return replace(catalogue, hidden=flags, lists=lists, popularity=_by_row(popular[:1], len(rows)))
 
     def _follow(self, kit: Kit, seq: int, changed: Ints) -> None:
         """New items join the index, deleted ones leave; when that fails the index stays as it was."""
         if (space := kit.bundle.space) is None:
             return
         with self._noting():
+            space.hide(np.arange(len(kit.catalogue.hidden)), kit.catalogue.hidden)
             space.follow(kit.catalogue.exists, changed, Steady(self._live), at=kit.catalogue.at, seq=seq)
 
     def catch_up(self, kit: Kit) -> None:
@@ -146,8 +149,9 @@ class Renewal:
         with self._noting():
             seq, rows = self._changed(space)
             if len(rows):
-                at = self._live.watermark
-                exists = kit.existing(Query("", "", -1, at, 0, 0.0), rows)
+                query = Query("", "", -1, at := self._live.watermark, 0, 0.0)
+                exists = kit.existing(query, rows)
+                space.hide(rows, np.isin(rows, _shown(rows[exists], query, kit)[1]))
                 space.catch_up(rows, exists, Steady(self._live), at=at, seq=seq)
 
     def _changed(self, space: VectorSpace | None) -> tuple[int, Ints]:
@@ -169,6 +173,16 @@ class Renewal:
             if self.trouble != trouble:  # once a renewal, not with every try in between
                 _log.error("new items of %s were not encoded", self._system.name, exc_info=True)
             self.trouble = trouble
+
+
+def _shown(rows: Ints, query: Query, kit: Kit) -> tuple[Ints, Ints]:
+    """Which of some existing rows policy shows, and which it hides; a rule that fails shows nothing and hides nothing.
+
+    What is hidden here takes no place among the nearest; whether it may be shown is asked again with every request.
+    """
+    trace = Trace()
+    shown = policy.admit(kit.system.pipeline.policy, Candidates.of(rows), query, kit, trace).rows
+    return shown, np.setdiff1d(rows, shown) if not trace.degraded else rows[:0]
 
 
 def _by_row(lists: Sequence[Proposal], size: int) -> Floats:

@@ -1,12 +1,15 @@
 """The vector space of one release: its encoders, and the index of vectors that its item encoder made."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from winnow.core.candidates import Floats, Ints, Mask
+from winnow.core.errors import Conflict
 from winnow.features.plan import Plan
 from winnow.features.state import State
 from winnow.features.view import Moments
@@ -71,8 +74,10 @@ class VectorSpace:
     def __init__(self, base: Stored, *, encoder: str, sides: Sides, seq: int = 0):
         self.index, self.encoder, self.sides, self.seq = Live(base), encoder, sides, seq
         self.probe = Probe(lambda: self.index)
+        self._refused = 0  # searches and writes with vectors of another encoder
         self._settled = np.zeros(int(base.rows.max(initial=-1)) + 1, bool)
         self._settled[base.rows] = True
+        self._hidden = np.zeros(0, bool)
         self._turn = threading.Lock()
 
     def search(self, query: Query, kit: "Kit", k: int) -> tuple[Ints, Floats]:
@@ -83,7 +88,8 @@ class VectorSpace:
         if np.isnan(vector).any():
             return np.empty(0, np.int64), np.empty(0, np.float32)
         self.probe.note(vector, encoder=self.encoder)
-        found = self.index.search(vector, k, query.allowed, encoder=self.encoder)
+        with self._counting():
+            found = self.index.search(vector, k, self._allowed(query.allowed), encoder=self.encoder)
         real = found.rows[0] >= 0
         return found.rows[0][real], found.scores[0][real]
 
@@ -98,6 +104,26 @@ class VectorSpace:
             newer = now.rest.rows[order][place] == rows
             vectors[newer] = now.rest.vectors[order[place[newer]]]
         return vectors
+
+    def hide(self, rows: Ints, hidden: Mask) -> None:
+        """Leaves items out of what is searched, or lets them in again, so that they take nobody's place.
+
+        Args:
+            rows: int64 [n].
+            hidden: which of them are left out, bool [n].
+        """
+        flags = _padded(self._hidden, max(int(rows.max(initial=-1)) + 1, len(self._hidden)))
+        flags[rows] = hidden
+        self._hidden = flags
+
+    def _allowed(self, wanted: Mask | None) -> Mask | None:
+        """What a search may find; rows that nobody has looked at yet are not hidden."""
+        hidden = self._hidden
+        if not hidden.any():
+            return wanted
+        size = max(len(hidden), len(self._settled), 0 if wanted is None else len(wanted))
+        visible = ~_padded(hidden, size)
+        return visible if wanted is None else visible & _padded(wanted, size)
 
     def follow(self, exists: Mask, changed: Ints, state: State, *, at: int, seq: int) -> int:
         """Makes the index hold the items that exist: new and changed ones are encoded, gone ones leave.
@@ -126,6 +152,11 @@ class VectorSpace:
         finally:
             self._turn.release()
 
+    def refusals(self) -> int:
+        """How many vectors of another encoder were refused since the last look."""
+        count, self._refused = self._refused, 0
+        return count
+
     def catch_up(self, rows: Ints, exists: Mask, state: State, *, at: int, seq: int) -> None:
         """As `follow`, for the rows alone that changed after `self.seq`: bool [n] tells which of them exist."""
         if not self._turn.acquire(blocking=False):
@@ -149,10 +180,20 @@ class VectorSpace:
     def _encode(self, rows: Ints, state: State, at: int) -> None:
         vectors = self.sides.items(rows, state, at)
         good = np.isfinite(vectors).all(axis=1)
-        self.index.upsert(rows[good], vectors[good], encoder=self.encoder)
+        with self._counting():
+            self.index.upsert(rows[good], vectors[good], encoder=self.encoder)
         if not good.all():
             self.index.delete(rows[~good])
         self._settled[rows] = True  # also those without a vector: they are tried again when they change
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
+        """Counts what is refused because versions of encoders differ."""
+        try:
+            yield
+        except Conflict:
+            self._refused += 1
+            raise
 
 
 def _padded(mask: Mask, size: int) -> Mask:

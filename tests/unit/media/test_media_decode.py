@@ -222,7 +222,7 @@ def test_a_slow_picture_is_stopped_and_the_next_one_decodes():
 
 @pytest.mark.parametrize("limits", [{"memory_mb": -8}, {"memory_mb": 8}, {"cpu_s": 0}, {"workers": 0}, {"wait_s": -1}])
 def test_limits_that_would_limit_nothing_are_refused(limits):
-    with pytest.raises(InputError, match="bad-limit"):
+    with pytest.raises(InputError, match="bad-decoder"):
         Decoder(**limits)
 
 

@@ -82,6 +82,15 @@ def test_the_f1_of_the_task(found, marked, f1):
     assert span_f1(found, marked) == f1
 
 
+def test_a_threshold_can_be_chosen_on_the_validation_part(tmp_path):
+    """Where nothing is marked any more, the threshold that marks least is best."""
+    unmarked = Marked(posts(50, 1).texts, [set()] * 50)
+    SpanTagger(threshold=None).fit(posts(100, 0), unmarked, Run(tmp_path))
+    assert load_span_tagger(tmp_path).threshold >= 0.85
+    SpanTagger(threshold=None).fit(posts(100, 0), posts(50, 1), Run(tmp_path))
+    assert load_span_tagger(tmp_path).threshold < 0.85
+
+
 def test_mistakes_are_told(tmp_path):
     with pytest.raises(InputError, match="no-examples"):
         SpanTagger().fit(Marked([""], [set()]), Marked([], []), Run(tmp_path))
