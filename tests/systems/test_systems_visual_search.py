@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from winnow.core.errors import InputError, NotFound
+from winnow.core.errors import InputError, NotFound, WinnowError
 from winnow.core.loading import load
 from winnow.core.time import hours, now_us, to_us
 from winnow.evaluation.report import pick
@@ -200,6 +200,24 @@ def test_filters_and_explanations_work_as_in_any_list(project):
 def test_a_bad_request_says_what_is_wrong(project, asked, error, code):
     with pytest.raises(error, match=code):
         project.search(NAME, **asked)
+
+
+def test_the_command_searches_by_file_and_by_id(project, tmp_path, capsys):
+    import json
+
+    from winnow.cli.app import app
+
+    file = tmp_path / "mine.jpg"
+    file.write_bytes(shapes.encoded(shapes.picture("cross", 7), "JPEG"))
+    for command in (f"{file} --box 0,0,1,1", "--id cross/cross-007"):
+        with pytest.raises(SystemExit, match="0"):
+            app(["search", NAME, *command.split(), "--size", "3", "--project", str(project.folder), "--json"])
+        reply = json.loads(capsys.readouterr().out)
+        assert len(reply["items"]) == 3
+        assert (reply["items"][0]["id"] == "cross/cross-007") == ("--id" not in command)
+    for command, code in (("nope.jpg", "no-such-path"), ("--id x --box left", "bad-box")):
+        with pytest.raises(WinnowError, match=code):
+            app(["search", NAME, *command.split(), "--project", str(project.folder)])
 
 
 # Pictures come and go

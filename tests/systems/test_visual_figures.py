@@ -9,6 +9,7 @@ from benchmarks import visual
 
 from winnow.models.picture_looks import Looks
 from winnow.models.picture_metric import MetricPictures
+from winnow.models.picture_retrieval import Pictures
 
 Image = pytest.importorskip("PIL.Image", reason="pip install 'winnow-engine[images]'")
 
@@ -29,6 +30,14 @@ def test_codes_of_one_group_in_one_place_are_found_without_fault():
     found = visual.hamming(base[[0, 10]], base, groups[[0, 10]], groups)
     np.testing.assert_array_equal(found, [1.0, 1.0])
     assert visual.hamming(base[[0]], base, groups[[10]], groups)[0] == 0.5
+
+
+def test_nobody_finds_themselves():
+    pictures = Pictures(
+        np.arange(4), np.zeros((4, 32, 32, 3), np.uint8), np.array([0, 0, 1, 2]), np.zeros((0, 2), np.int64)
+    )
+    scores = np.array([[9, 1, 2, 0], [3, 9, 1, 2], [0, 0, 9, 0], [0, 0, 0, 9]], np.float32)
+    np.testing.assert_array_equal(visual.among(scores, pictures), [0.5, 1.0, np.nan, np.nan])
 
 
 def archive(path, parts):

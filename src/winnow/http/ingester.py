@@ -29,7 +29,7 @@ MIRROR_LAG_SECONDS = Gauge(
     "winnow_mirror_lag_seconds", "Seconds by which features in Redis are behind the live tables",
     multiprocess_mode="mostrecent",
 )  # fmt: skip
-_SHARE = 0.05
+_SHARE = 0.01
 _LONG_S = 0.5
 _log = logging.getLogger(__name__)
 

@@ -4,11 +4,7 @@ Every stage takes and gives `Written`: the codes of many texts one after another
 each code where it came from. Stages look at codes as columns, so that their time grows with the length alone.
 """
 
-from functools import cache
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from winnow.media.letters import (
     BREAK,
@@ -25,7 +21,6 @@ from winnow.media.letters import (
     OTHER,
     OWN_MARK,
     RIGHT_TO_LEFT,
-    SPACE,
     TOP,
     VARIANT,
     Codes,
@@ -37,39 +32,13 @@ from winnow.media.letters import (
     place,
     tables,
 )
-
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+from winnow.media.signs import SIGNS, without_signs
+from winnow.media.written import Ints, Mask, Written, place_in_run, runs, shifted, total
 
 SPELT_BY = " ._-*~•·|+^‐‑–—"  # between letters that are spelt one by one
-SIGNS = "@$!|€¥¢£+("  # that stand for letters, beside digits
-_AS_LETTER = dict(zip("0134578@$!|€¥¢£+(9", "oieastbasiieycltcg", strict=True))
 _ORDER_OVERRIDES, _LINE_ENDS = 0x202E, "\u202c\u202d\u202e\n\r\u2029"
 _SINGLE_MARKS = "\u0300\u0301\u0302\u0303\u0304\u0308\u030c\u0323\u0331"  # tones and stress: real spelling
 _MOST_MARKS, _MOST_OWN_MARKS = 2, 6
-_NAME = 4  # letters after an @ that make it a name
-
-
-class Written(NamedTuple):
-    """Codes and where each came from.
-
-    Args:
-        codes: int32 [N].
-        origin: place in the original, int32 [N], never falling.
-    """
-
-    codes: Codes
-    origin: Codes
-
-    def where(self, kept: Mask) -> "Written":
-        """Without what is not kept."""
-        return self if kept.all() else Written(self.codes[kept], self.origin[kept])
-
-    def put(self, places: Mask | Ints, codes: Codes) -> "Written":
-        """Other codes at some places."""
-        changed = self.codes.copy()
-        changed[places] = codes
-        return Written(changed, self.origin)
 
 
 def plain_forms(written: Written) -> Written:
@@ -127,8 +96,8 @@ def _within(starts: Ints, ends: Ints) -> Ints:
 def seen_only(written: Written) -> Written:
     """Without characters that show nothing; joiners stay where a script or an emoji needs them."""
     found = kinds(written.codes)
-    before, after = _shifted(found, 1), _shifted(found, -1)
-    before_code, after_code = _shifted(written.codes, 1), _shifted(written.codes, -1)
+    before, after = shifted(found, 1), shifted(found, -1)
+    before_code, after_code = shifted(written.codes, 1), shifted(written.codes, -1)
     pictured = (before == OTHER) & (before_code >= 0x2000)
     tied = (of_kind(before, RIGHT_TO_LEFT, LETTER, OWN_MARK, VARIANT) | pictured) & (
         of_kind(after, RIGHT_TO_LEFT, LETTER) | ((after == OTHER) & (after_code >= 0x2000))
@@ -136,16 +105,6 @@ def seen_only(written: Written) -> Written:
     gone = (found == INVISIBLE) | ((found == JOINER) & ~tied)
     gone |= (found == VARIANT) & ~pictured & ~((before == LETTER) & (before_code >= 0x2E80))
     return written.where(~gone)
-
-
-def _shifted(values: NDArray, by: int) -> NDArray:  # type: ignore[type-arg]
-    """Each place's neighbour before (1) or after (-1); 0 beyond the ends."""
-    moved = np.empty(len(values), values.dtype)
-    if by > 0:
-        moved[:by], moved[by:] = 0, values[:-by]
-    else:
-        moved[by:], moved[:by] = 0, values[-by:]
-    return moved
 
 
 def few_marks(written: Written) -> Written:
@@ -159,7 +118,7 @@ def few_marks(written: Written) -> Written:
         if not joined:
             break
     found = kinds(written.codes)
-    left = (found == MARK) & ~(of_kind(_shifted(found, 1), *LETTERS) & among(written.codes, _SINGLE_MARKS))
+    left = (found == MARK) & ~(of_kind(shifted(found, 1), *LETTERS) & among(written.codes, _SINGLE_MARKS))
     return written.where(~left)
 
 
@@ -169,14 +128,16 @@ def _without_heaps(written: Written, found: Kinds) -> Written:
     count = np.bincount(base[found == MARK], minlength=len(marks))[base]
     most = np.where(found[base] == GREEK, 3, _MOST_MARKS)
     nth = np.arange(len(marks)) - base
-    gone = ((found == MARK) & (count > most)) | ((found == OWN_MARK) & (nth > _MOST_OWN_MARKS))
-    return written.where(~gone)
+    heaped = (found == MARK) & (count > most)
+    # a word with a heap on one letter has disguise on all of them
+    heaped = (found == MARK) & (total(heaped, runs(of_kind(found, *LETTERS, MARK, OWN_MARK))) > 0)
+    return written.where(~(heaped | ((found == OWN_MARK) & (nth > _MOST_OWN_MARKS))))
 
 
 def _composed(written: Written) -> tuple[Written, bool]:
     codes, found = written.codes, kinds(written.codes)
     marks = (found == MARK) | (found == OWN_MARK)
-    at = np.flatnonzero(marks & ~_shifted(marks, 1))
+    at = np.flatnonzero(marks & ~shifted(marks, 1))
     at = at[at > 0]
     keys, made = composed()
     wanted = (codes[at - 1].astype(np.int64) << 21) | codes[at]
@@ -204,10 +165,10 @@ def own_script(written: Written) -> Written:
     latin, cyrillic = found == LATIN, found == CYRILLIC
     hard = foreign & (like == 0)
     weak = foreign & ~table.strong[at]
-    word = _runs(of_kind(found, *LETTERS, DIGIT, MARK, OWN_MARK) | among(written.codes, SIGNS))
-    latins, cyrillics = _total(latin, word), _total(cyrillic, word)
-    signed = (_total(hard & cyrillic, word) > 0) | ((_total(weak & cyrillic, word) > 0) & (cyrillics >= 2 * latins))
-    to_cyrillic = signed & (cyrillics > latins) & (_total(latin & (table.back[at] == 0), word) == 0)
+    word = runs(of_kind(found, *LETTERS, DIGIT, MARK, OWN_MARK) | among(written.codes, SIGNS))
+    latins, cyrillics = total(latin, word), total(cyrillic, word)
+    signed = (total(hard & cyrillic, word) > 0) | ((total(weak & cyrillic, word) > 0) & (cyrillics >= 2 * latins))
+    to_cyrillic = signed & (cyrillics > latins) & (total(latin & (table.back[at] == 0), word) == 0)
     to_latin = (latins > 0) & ~to_cyrillic
     to_latin |= _alike(written.codes, word, foreign, weak, latin)
     changed = np.where(latin & to_cyrillic, table.back[at], written.codes)
@@ -217,22 +178,11 @@ def own_script(written: Written) -> Written:
 def _alike(codes: Codes, word: Ints, foreign: Mask, weak: Mask, latin: Mask) -> Mask:
     """Words of two letters or more that are wholly disguised, in texts that give the script away nowhere."""
     text = np.cumsum(codes == BREAK)
-    other = (_total(latin | weak, word) > 0) | (_total(foreign, word) < 2)
+    other = (total(latin | weak, word) > 0) | (total(foreign, word) < 2)
     # what a mixed word holds is disguise, not a sign of another script
-    own = weak & ~(_total(latin, word) > 0)
-    found: Mask = foreign & ~other & (_total(latin, text) > 0) & (_total(own, text) == 0)
+    own = weak & ~(total(latin, word) > 0)
+    found: Mask = foreign & ~other & (total(latin, text) > 0) & (total(own, text) == 0)
     return found
-
-
-def _runs(mask: Mask) -> Ints:
-    """A number for each run of true places; 0 for all that is not in one."""
-    starts = mask & ~_shifted(mask, 1)
-    return np.where(mask, np.cumsum(starts), 0)
-
-
-def _total(mask: Mask, group: Ints) -> Ints:
-    """For each place, how many of its group are true; 0 outside of groups."""
-    return np.bincount(group[mask], minlength=int(group.max(initial=0)) + 1)[group]
 
 
 def small(written: Written) -> Written:
@@ -271,102 +221,12 @@ def joined(written: Written) -> Written:
 
 def _chains(link: Mask, key: Ints, letter: Mask) -> Mask:
     """Links that belong to two or more of one kind in a row, mostly between letters."""
-    starts = link & ~(_shifted(link, 1) & (_shifted(key, 1) == key))
+    starts = link & ~(shifted(link, 1) & (shifted(key, 1) == key))
     run = np.where(link, np.cumsum(starts), 0)
-    links = _total(link, run)
-    first = _total(starts & letter[:-1], run)
-    letters = _total(letter[1:] & link, run) + first
+    links = total(link, run)
+    first = total(starts & letter[:-1], run)
+    letters = total(letter[1:] & link, run) + first
     return link & (links >= 2) & (3 * letters >= 2 * (links + 1)) & (letters >= 2)
-
-
-def without_signs(written: Written) -> Written:
-    """Digits and signs that stand for letters inside Latin words, as those letters.
-
-    Between letters; before two letters a sign, before three a digit; after letters when the word has another one.
-    Addresses, names after an @, and what could be an ordinal or a number with its unit stay.
-    """
-    codes, found = written.codes, kinds(written.codes)
-    latin = found == LATIN
-    sign = among(codes, "".join(_AS_LETTER))
-    if not (sign & (_shifted(latin, 1) | _shifted(latin, -1))).any():
-        return written
-    run = _runs(latin | sign)
-    run[_left_alone(codes)[1]] = 0
-    nth, total = _place_in_run(run), _total(run > 0, run)
-    first = _first(latin, run, nth, total)
-    last = total - 1 - _first(latin[::-1], run[::-1], (total - 1 - nth)[::-1], total[::-1])[::-1]
-    letters = _total(latin, run)
-    inner = sign & (run > 0) & (nth > first) & (nth < last) & (letters >= 2)
-    inner &= ~among(codes, "+(") | (_shifted(latin, 1) & _shifted(latin, -1) & (total > 3))
-    inner &= ~((codes == ord("8")) & (_shifted(codes, 1) == ord("h")))
-    leading = sign & (run > 0) & (nth == 0) & (first == 1) & _opens(codes, letters)
-    hidden = _total(inner, run) > 0
-    trailing = sign & (run > 0) & (nth > last) & (letters >= 1) & _closes(codes, hidden, total - last, letters)
-    chosen = inner | leading | trailing
-    return written.put(chosen, _letters_for(codes)[chosen])
-
-
-def _left_alone(codes: Codes) -> tuple[Ints, Mask]:
-    """Tokens, and the places of those that are addresses or names."""
-    found = kinds(codes)
-    token = _runs(found != SPACE)
-    at_sign, colon = codes == ord("@"), codes == ord(":")
-    slash, dot = among(codes, "/\\"), codes == ord(".")
-    address = (colon & _shifted(slash, -1)) | (slash & _shifted(dot, 1)) | (dot & (_total(at_sign, token) > 0))
-    inner_dot = dot & of_kind(_shifted(found, 1), *LETTERS) & of_kind(_shifted(found, -1), *LETTERS)
-    address |= inner_dot & (_total(slash, token) > 0)
-    name = at_sign & ~of_kind(_shifted(found, 1), *LETTERS) & (_following(found) >= _NAME)
-    return token, (token > 0) & (_total(address | name, token) > 0)
-
-
-def _following(found: Kinds) -> Ints:
-    """How many letters and digits follow each place."""
-    solid = of_kind(found, *LETTERS, DIGIT)
-    run = _runs(solid)
-    return np.where(solid, 0, _shifted(_total(solid, run), -1))
-
-
-def _place_in_run(run: Ints) -> Ints:
-    starts = np.flatnonzero(run != _shifted(run, 1))
-    begin = np.zeros(len(run), np.int64)
-    begin[starts] = starts
-    return np.arange(len(run)) - np.maximum.accumulate(begin)
-
-
-def _first(mask: Mask, run: Ints, nth: Ints, total: Ints) -> Ints:
-    """For each place, where in its run the first true place is; the run's length when there is none."""
-    lowest = np.full(int(run.max(initial=0)) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(lowest, run[mask], nth[mask])
-    return np.minimum(lowest[run], total)
-
-
-def _opens(codes: Codes, letters: Ints) -> Mask:
-    """What can stand for the first letter of a word."""
-    digit = among(codes, "0134578") & (letters >= 3) & ~of_kind(_shifted(kinds(codes), 1), DIGIT)
-    money = among(codes, "$€¢") & (letters >= 2)
-    name: Mask = (codes == ord("@")) & (letters >= 2) & ~of_kind(_shifted(kinds(codes), 1), *LETTERS)
-    return digit | money | name
-
-
-def _closes(codes: Codes, hidden: Mask, tail: Ints, letters: Ints) -> Mask:
-    """What can stand for the last letters of a word."""
-    dollars = (codes == ord("$")) & ~of_kind(_shifted(kinds(codes), -1), DIGIT) & ((tail > 2) | (letters >= 3))
-    return dollars | (among(codes, "0134578@$€") & hidden & (tail <= 3))
-
-
-def _letters_for(codes: Codes) -> Codes:
-    """The letter for each digit and sign; 1 and | are l beside a vowel or doubled, else i."""
-    beside = among(codes, "aeiou1|04@3")
-    ell = among(codes, "1|") & (_shifted(beside, 1) | _shifted(beside, -1))
-    return np.where(ell, np.int32(ord("l")), _sign_table()[np.minimum(codes, 0xFFFF)])
-
-
-@cache
-def _sign_table() -> Codes:
-    table = np.arange(0x10000, dtype=np.int32)
-    for sign, letter in _AS_LETTER.items():
-        table[ord(sign)] = ord(letter)
-    return table
 
 
 def few_repeats(written: Written) -> Written:
@@ -378,11 +238,11 @@ def few_repeats(written: Written) -> Written:
     codes, found = written.codes, kinds(written.codes)
     letter = of_kind(found, LATIN, CYRILLIC, GREEK, RIGHT_TO_LEFT)
     same = _runs_of_equal(codes, letter)
-    length = _total(letter, same)
+    length = total(letter, same)
     if not (length >= 3).any():
         return written
-    word = _runs(of_kind(found, *LETTERS, DIGIT, MARK, OWN_MARK))
-    nth, in_word, size = _place_in_run(same), _place_in_run(word), _total(word > 0, word)
+    word = runs(of_kind(found, *LETTERS, DIGIT, MARK, OWN_MARK))
+    nth, in_word, size = place_in_run(same), place_in_run(word), total(word > 0, word)
     begins, ends = in_word == nth, in_word - nth + length == size
     most = np.where(among(codes, "bcdefgklmnoprstz") | (codes > 127), 2, 1)
     most = np.where(ends & (codes < 128) & ~among(codes, "lsfzeo"), 1, most)
@@ -392,7 +252,7 @@ def few_repeats(written: Written) -> Written:
 
 
 def _runs_of_equal(codes: Codes, mask: Mask) -> Ints:
-    starts = mask & ~(_shifted(mask, 1) & (_shifted(codes, 1) == codes))
+    starts = mask & ~(shifted(mask, 1) & (shifted(codes, 1) == codes))
     return np.where(mask, np.cumsum(starts), 0)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.media import letters
-from winnow.media.disguises import SPELT_BY, STAGES, Written
+from winnow.media.disguises import SPELT_BY, STAGES
+from winnow.media.written import Written
 
 _ROUNDS = 8  # what one stage uncovers another may undo; real text needs one or two
 _LONG = 20_000  # characters from which looking first whether there is anything to do costs more than doing it

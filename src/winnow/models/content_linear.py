@@ -31,7 +31,8 @@ def class_weights(labels: Values, balance: float) -> Values:
     codes = labels.argmax(axis=1) if labels.shape[1] > 1 else (labels[:, 0] > 0.5).astype(np.int64)
     counts = np.bincount(codes).astype(np.float64)
     weights: Values = np.power(len(codes) / np.maximum(counts, 1), balance)[codes]
-    return weights / weights.mean()
+    mean_one: Values = weights / weights.mean()
+    return mean_one
 
 
 def fitted(x: Any, labels: Values, *, weight: Values, reg: float, start: Linear | None = None) -> Linear:

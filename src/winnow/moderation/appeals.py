@@ -46,8 +46,8 @@ class Appeals:
             why = "the content has another hash than the one that was decided about"
             raise InputError(Problem("another-post", "the appeal carries another post", "post", why, "send the same"))
         if post is not None:
-            until = self._ledger.clock() + to_us(days(self._keep_days))
-            self._held.keep({decision: post}, until=until)
+            now = self._ledger.clock()
+            self._held.keep({decision: post}, until=now + to_us(days(self._keep_days)), now=now)
         appeal = uuid.uuid4().hex
         words = hashlib.sha256(statement.encode("utf-8", "surrogatepass")).hexdigest()
         with self._ledger.writing() as writer:

@@ -74,7 +74,7 @@ class Bench:
         return [
             # A bank that was not asked may hold what is gravest.
             _known(post, match, policy) if match
-            else _judged(post, said, places[row], policy, silent=gravest if row in unread else frozenset())
+            else _judged(post, said, places[row], policy=policy, silent=gravest if row in unread else frozenset())
             for row, (post, match) in enumerate(zip(posts, matches, strict=True))
         ]  # fmt: skip
 
@@ -109,7 +109,7 @@ def _known(post: Post, match: Match, policy: Policy) -> Considered:
     return Considered(post, rule_known(policy, match.harm, facts_of(post)), {}, (), "known", match)
 
 
-def _judged(post: Post, said: Judgement, row: int, policy: Policy, *, silent: frozenset[str]) -> Considered:
+def _judged(post: Post, said: Judgement, row: int, *, policy: Policy, silent: frozenset[str]) -> Considered:
     scores = said.scores(row)
     silent = (said.silent & set(policy.harms)) | silent
     spans = sorted(said.spans[row], key=lambda span: -span.weight)[:MOST_SPANS]

@@ -23,6 +23,7 @@ class Judges(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         words: a word list, relative to the project's folder; empty for none.
         model: folder of a trained content model, relative to the project's folder; empty for none.
+        encoder: of the texts, for a model that takes sentence vectors; empty for none.
         bank: folder of a bank of perceptual hashes of known images, relative to the project's folder; empty for none.
         distance: bits in which a hash may differ from a known one.
         deadline_s: seconds for all judges together; who has not answered by then counts as failed.
@@ -30,6 +31,7 @@ class Judges(msgspec.Struct, frozen=True, kw_only=True):
 
     words: str = ""
     model: str = ""
+    encoder: Literal["", "minilm"] = ""
     bank: str = ""
     distance: Distance = 31
     deadline_s: Positive = 5.0

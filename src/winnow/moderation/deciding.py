@@ -76,10 +76,10 @@ class Decider:
         version = self._book.in_force()
         considered = dict(zip(fresh, self._bench.consider(list(fresh.values()), version.policy), strict=True))
         bodies = {i: self._body(i, one, version) for i, one in considered.items()}
-        until = self._ledger.clock() + to_us(days(self._review.keep_days))
+        now = self._ledger.clock()
         if kept := {i: fresh[i] for i, body in bodies.items() if body["lane"]}:
             # First the content, then the record: a crash between leaves content that its time limit deletes.
-            self._held.keep(kept, until=until)
+            self._held.keep(kept, until=now + to_us(days(self._review.keep_days)), now=now)
         with self._ledger.writing() as writer:
             for one in considered.values():
                 _demand_known(writer, one)

@@ -99,7 +99,7 @@ class Perspective:
                 raise _google(503, "UNAVAILABLE", f"Attribute {name} cannot be evaluated now.")
             wanted = asked.requested_attributes[name] or _Wanted()
             if value >= wanted.score_threshold:
-                found[name] = _scored(value, said, head, text, spans=asked.span_annotations)
+                found[name] = _scored(value, said, head, size=len(text), spans=asked.span_annotations)
         reply: dict[str, Any] = {"attributeScores": found, "languages": list(asked.languages)}
         return reply | ({"clientToken": asked.client_token} if asked.client_token else {})
 
@@ -111,11 +111,11 @@ class Perspective:
         return head
 
 
-def _scored(value: float, said: Judgement, head: str, text: str, *, spans: bool) -> dict[str, Any]:
+def _scored(value: float, said: Judgement, head: str, *, size: int, spans: bool) -> dict[str, Any]:
     def score(number: float) -> dict[str, Any]:
         return {"value": number, "type": "PROBABILITY"}
 
-    whole = {"begin": 0, "end": len(text), "score": score(value)}
+    whole = {"begin": 0, "end": size, "score": score(value)}
     parts = [{"begin": s.start, "end": s.end, "score": score(s.weight)} for s in said.spans[0] if s.head == head]
     return {"spanScores": (parts if spans and parts else [whole]), "summaryScore": score(value)}
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import msgspec
 
 from winnow.core.errors import NotFound, Problem
+from winnow.core.time import minutes, to_us
 from winnow.data.database import Database
 from winnow.moderation.post import Post
 
+_PURGE_US = to_us(minutes(10))
 _TABLE = "CREATE TABLE IF NOT EXISTS held (id TEXT PRIMARY KEY, until INTEGER, text TEXT, image BLOB) WITHOUT ROWID"
 
 
@@ -34,9 +36,13 @@ class Store:
         self._database = Database(path)
         with self._database.write() as connection:
             connection.execute(_TABLE)
+        self._purged = 0
 
-    def keep(self, posts: dict[str, Post], *, until: int) -> None:
-        """Keeps the content of posts by id, until a moment in microseconds UTC."""
+    def keep(self, posts: dict[str, Post], *, until: int, now: int) -> None:
+        """Keeps the content of posts by id, until a moment in microseconds UTC; now and then deletes what is due."""
+        if now - self._purged > _PURGE_US:
+            self.purge(now=now)
+            self._purged = now
         rows = [(i, until, p.text.encode("utf-8", "replace").decode(), p.image) for i, p in posts.items()]
         with self._database.write() as connection:
             connection.executemany("INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?)", rows)

@@ -7,6 +7,7 @@ from typing import Any
 
 from winnow.core.errors import Conflict, Problem
 from winnow.core.time import now_us, seconds, to_us
+from winnow.encoders.base import Encode
 from winnow.moderation.addresses import Fetcher
 from winnow.moderation.appeals import Appeals
 from winnow.moderation.bench import Bench, unjudged
@@ -123,11 +124,21 @@ def judge_of(config: Config, folder: Path) -> Judge:
     if config.judge.model:
         from winnow.moderation.trained import ContentJudge
 
-        judges.append(ContentJudge.load(folder / config.judge.model))
+        judges.append(ContentJudge.load(folder / config.judge.model, encode=_encode(config, folder)))
     if not judges:
         fix = 'name a word list or a trained model in moderation.toml: [judge] words = "words.toml"'
         raise Conflict(Problem("no-judge", "nobody is there to judge posts", "judge", fix=fix))
     return Panel(judges, config.judge.deadline_s)
+
+
+def _encode(config: Config, folder: Path) -> Encode | None:
+    """What makes sentence vectors; its ONNX file lies beside those of the project's other encoders."""
+    if not config.judge.encoder:
+        return None
+    from winnow.encoders.minilm import MiniLM
+
+    encoder = MiniLM()
+    return encoder.open(folder / "vectors" / encoder.identity)
 
 
 def banks_of(config: Config, folder: Path) -> list[Matcher]:

@@ -220,7 +220,8 @@ class Review:
             if head not in harms:
                 raise unknown("harm", head, harms, where="truth")
         task = uuid.uuid4().hex
-        self._held.keep({task: post}, until=self._ledger.clock() + to_us(days(36_500)))
+        now = self._ledger.clock()
+        self._held.keep({task: post}, until=now + to_us(days(36_500)), now=now)
         body = {
             "truth": {head: int(bool(said)) for head, said in truth.items()}, "who": who, "language": post.language,
             "reach": post.reach, "scores": dict(shown["scores"]), "spans": list(shown["spans"]),

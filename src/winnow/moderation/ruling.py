@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from winnow.moderation.policy import Exemption, Harm, Policy
+from winnow.moderation.policy import Exemption, Policy
 
 Scores = Mapping[str, float | None]
 
@@ -72,7 +72,7 @@ def rule(policy: Policy, scores: Scores, facts: Facts, *, silent: frozenset[str]
         facts: about the post.
         silent: harms of which some judge has said nothing.
     """
-    calls = list(_calls(policy, scores, facts, silent))
+    calls = list(_calls(policy, scores, facts, silent=silent))
     first = max(calls, key=lambda call: (policy.strength(call.action), call.expected))
     acts = first.action != "allow"
     return Ruling(
@@ -97,17 +97,17 @@ def rule_known(policy: Policy, harm: str, facts: Facts) -> Ruling:
     return Ruling(found.confirmed, harm, found.reason, False, review, expected=expected)
 
 
-def _calls(policy: Policy, scores: Scores, facts: Facts, silent: frozenset[str]) -> Iterator[_Call]:
-    for name, harm in policy.harms.items():
+def _calls(policy: Policy, scores: Scores, facts: Facts, *, silent: frozenset[str]) -> Iterator[_Call]:
+    for name in policy.harms:
         p = scores.get(name)
         if p is not None:
-            yield _judged(policy, harm, facts, (name, p))
+            yield _judged(policy, name, facts, p=p)
         if p is None or name in silent:
-            yield _unseen(policy, harm, facts, name)
+            yield _unseen(policy, name, facts)
 
 
-def _judged(policy: Policy, harm: Harm, facts: Facts, judged: tuple[str, float]) -> _Call:
-    name, p = judged
+def _judged(policy: Policy, name: str, facts: Facts, *, p: float) -> _Call:
+    harm = policy.harms[name]
     reached = [r.action for r in harm.rules if r.at is not None and p >= r.at]
     action = max(reached, key=policy.strength, default="allow")
     exempt = next((e for e in policy.exceptions if name in e.harms and _fits(e, facts)), None)
@@ -118,8 +118,9 @@ def _judged(policy: Policy, harm: Harm, facts: Facts, judged: tuple[str, float])
     return _Call(action, name, expected, action == "escalate", exempt.name if exempt and milder else "")
 
 
-def _unseen(policy: Policy, harm: Harm, facts: Facts, name: str) -> _Call:
+def _unseen(policy: Policy, name: str, facts: Facts) -> _Call:
     """Without a judge the gravest harms are taken to be there, and the others to be likely enough to show less."""
+    harm = policy.harms[name]
     expected = facts.reach * harm.severity
     return _Call("hold", name, expected, True) if harm.top else _Call(policy.unseen, name, 0.5 * expected)
 

@@ -89,14 +89,14 @@ def _resolution(rule: Rule, sample: Sample, field: str) -> Resolution | None:
     # A threshold takes all posts of the same probability or none of them.
     last = np.flatnonzero(np.append(p[1:] != p[:-1], True))
     hits, taken = np.cumsum(w * y)[last], np.cumsum(w)[last]
-    place = _cheapest(rule.cost, hits, taken) if rule.cost else _precise(rule.precision or 1.0, hits, taken, last)
+    place = _cheapest(rule.cost, hits, taken) if rule.cost else _precise(rule.precision or 1.0, hits, taken, last=last)
     if place is None or p[last[place]] <= 0:
         return None
     precision, recall = hits[place] / taken[place], hits[place] / hits[-1]
     return Resolution(field, float(p[last[place]]), float(precision), float(recall), len(p))
 
 
-def _precise(wish: float, hits: Floats, taken: Floats, last: NDArray[np.int64]) -> int | None:
+def _precise(wish: float, hits: Floats, taken: Floats, *, last: NDArray[np.int64]) -> int | None:
     """The lowest threshold that keeps the precision: it finds most."""
     good = np.flatnonzero((hits / taken >= wish - 1e-12) & (last + 1 >= LEAST_ACTED_ON))
     return int(good[-1]) if len(good) else None

@@ -43,7 +43,8 @@ class ContentJudge:
         if not folder.is_dir():
             fix = "name the folder of a trained content model in `judge.model` of moderation.toml"
             raise InputError(Problem("no-content-model", f"there is no folder `{folder.name}`", "judge.model", fix=fix))
-        return cls(load_content_scorer(folder), name=f"{folder.name}-{_version(folder)}", encode=encode)
+        scorer = load_content_scorer(folder, encode=encode)
+        return cls(scorer, name=f"{folder.name}-{_version(folder)}", encode=encode)
 
     def judge(self, posts: Sequence[Post]) -> Judgement:
         """The probability of every harm, and the characters that it rests on."""

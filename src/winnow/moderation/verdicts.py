@@ -73,7 +73,7 @@ def krippendorff(units: Iterable[Sequence[int]]) -> float:
 
     Source: K. Krippendorff, Content Analysis, 3rd edition (2013), chapter 12.
 
-    >>> round(krippendorff([[0, 0], [1, 1], [0, 1], [0, 0], [0, 0], [1, 0], [0, 0], [0, 0], [1, 0], [0, 0]]), 3)
+    >>> round(krippendorff([[0, 1], [1, 1], [0, 1], [0, 0], [0, 0], [0, 1], [0, 0], [0, 0], [1, 0], [0, 0]]), 3)
     0.095
     """
     pairs: Counter[tuple[int, int]] = Counter()

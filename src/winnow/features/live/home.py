@@ -24,7 +24,7 @@ SHARED = Path("/dev/shm")
 RESERVE = 512 << 20  # bytes that stay free for what comes in until room is looked at again
 _GENERATION = "generation-*"
 _OWNER = "project"  # file: whose tables lie here
-_LOCK = "lock"
+_LOCK, _SNAPSHOT = "lock", "snapshot"
 _BEGINS_S = 60.0  # a folder that nobody owns may be that of a writer about to start
 _log = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ class Home:
             self._memory = _private(root / _name(folder))
             (self._memory / _OWNER).write_text(str(folder.resolve()))
             self._locks.append(locked(self._memory / _LOCK))
+            shutil.rmtree(self._memory / _SNAPSHOT, ignore_errors=True)  # of one that was killed
         except OSError as error:
             self._memory = None
             _log.warning("live tables stay in the project's folder: %s", error)
@@ -119,6 +120,13 @@ class Home:
     def _numbered(self, place: Path) -> Path:
         number = 1 + max((int(p.name.rpartition("-")[2]) for p in self._generations()), default=0)
         return place / f"generation-{number:06}"
+
+    def snapshot(self, size: int) -> Path | None:
+        """A place in shared memory for a copy on its way to disk; None where it has no room for `size` bytes."""
+        if self._memory is None or room(self._memory) < size + RESERVE:
+            return None
+        shutil.rmtree(self._memory / _SNAPSHOT, ignore_errors=True)
+        return self._memory / _SNAPSHOT
 
     def volatile(self, generation: Path) -> bool:
         """Whether a generation is gone when the machine restarts."""

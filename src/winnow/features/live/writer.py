@@ -14,7 +14,7 @@ from winnow.features.aggregate import Aggregate
 from winnow.features.batch import Ints
 from winnow.features.live.building import Building, Replay, ahead, batches
 from winnow.features.live.feed import Feed, Prepared
-from winnow.features.live.files import CLOSED, FORMAT, Write, boot_id, copy, rows_changed, sync
+from winnow.features.live.files import CLOSED, FORMAT, Write, blocks, boot_id, copy, rows_changed, sync
 from winnow.features.live.home import Home
 from winnow.features.live.layout import Caps, column_name
 from winnow.features.live.room import Room
@@ -181,16 +181,20 @@ class LiveWriter:
         target = self._folder / f"{_CHECKPOINT}{self.applied_seq:020}"
         if target.exists() or (self._saving is not None and self._saving.is_alive()):
             return
-        beside = self._folder / "checkpoint.new"
+        source, beside = self._tables.folder, self._folder / "checkpoint.new"
+        snapshot = None if wait else self._home.snapshot(blocks(source))
         shutil.rmtree(beside, ignore_errors=True)
-        copy(self._tables.folder, beside, durable=False)
-        self._saving = threading.Thread(target=self._saved, args=(beside, target), name="checkpoint")
+        copy(source, snapshot or beside, durable=False)
+        self._saving = threading.Thread(target=self._saved, args=(snapshot, beside, target), name="checkpoint")
         self._saving.start()
         if wait:
             self._saving.join()
 
-    def _saved(self, beside: Path, target: Path) -> None:
+    def _saved(self, snapshot: Path | None, beside: Path, target: Path) -> None:
         try:
+            if snapshot is not None:
+                copy(snapshot, beside, durable=False)
+                shutil.rmtree(snapshot)
             sync(beside)
             beside.rename(target)
             for old in self._checkpoints():
