@@ -20,7 +20,7 @@ from winnow.models.picture_contrastive import ContrastivePictures
 from winnow.models.picture_retrieval import Pictures, load_picture_encoder
 
 SIDE = 64
-LEARNT = ContrastivePictures(side=SIDE, widths=(32, 64, 128), epochs=20)
+LEARNT = ContrastivePictures(side=SIDE, widths=(24, 48, 96), epochs=8, mirrored=False)
 
 
 def measured() -> dict[str, Any]:
@@ -57,7 +57,7 @@ def learnt(images: list[bytes], train: np.ndarray) -> Floats:
     pixels = np.stack([np.asarray(Image.open(io.BytesIO(i)).convert("RGB").resize((SIDE, SIDE))) for i in images])
     with tempfile.TemporaryDirectory() as folder:
         LEARNT.fit(_pictures(pixels[train]), _pictures(pixels[:0]), Run(Path(folder), threads=THREADS))
-        return load_picture_encoder(Path(folder), threads=THREADS)(pixels)
+        return load_picture_encoder(Path(folder), threads=THREADS).encode(pixels)
 
 
 def _pictures(pixels: np.ndarray) -> Pictures:
@@ -72,7 +72,7 @@ def _scores(views: dict[str, Content], labels: Any, test: Any, inner: Any) -> di
     for name, content in views.items():
         rows = Labelled(content, labels)
         valid = ~test & (inner == 0)
-        model = EarlyFusion(ngrams=NGrams(balance=0.5), hidden=64, members=5, epochs=30, left_out=0.2, dropout=0.5)
+        model = EarlyFusion(ngrams=NGrams(balance=0.5), hidden=64, members=3, epochs=30, left_out=0.2, dropout=0.5)
         tuned, p = judged(model, rows.take(~test & ~valid), rows.take(valid), content.take(test))
         threshold = best_threshold(tuned[:, 0], rows.labels["harmful"][valid])
         out[name] = (p[:, 0], (p[:, 0] >= threshold).astype(np.float32))

@@ -130,7 +130,8 @@ def measured(place: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="winnow-", dir=place) as work:
         clean, folder = Path(work) / "clean", Path(work) / "live"
         whole = recovered(clean, log, system)
-        truth = digests(opened(clean))
+        truth, in_memory = digests(opened(clean)), opened(clean).folder.parent != clean
+        _away(opened(clean), clean)
         _part(folder, log, system, last - last // 20)
         tail = recovered(folder, log, system)
         same = digests(opened(folder)) == truth
@@ -144,10 +145,9 @@ def measured(place: Path) -> dict[str, Any]:
             "gb": round(stats["bytes"] / 1e9, 2),
             "pairs": {n: t["used"] for n, t in stats["tables"].items() if n.startswith("pairs:")},
             "evicted": sum(t["evicted"] for t in stats["tables"].values()),
-            "in_memory": opened(folder).folder.parent != folder,
+            "in_memory": [in_memory, opened(folder).folder.parent != folder],
         }  # fmt: skip
-        for built in (clean, folder):
-            _away(opened(built), built)
+        _away(opened(folder), folder)
     log.close()
     return {
         "name": "recovery", "ours": found["full_s"], "peer": TARGET_S, "ratio": round(whole / TARGET_S, 3), "unit": "s",

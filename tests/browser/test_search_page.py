@@ -116,6 +116,12 @@ def changed(browser, before):
     return eventually(lambda: (now := shown(browser)) != before and now)
 
 
+def picture(browser, name):
+    """Keeps what the page looks like, for a person to look at, where somebody asks for it."""
+    if folder := os.environ.get("WINNOW_SCREENSHOTS"):
+        browser.save_screenshot(f"{folder}/{name}.png")
+
+
 def events(project, kind):
     return project.frame(kind).to_dicts()
 
@@ -150,6 +156,7 @@ def test_a_box_drawn_with_the_pointer_changes_what_is_found(browser, url):
     after = changed(browser, before)
     assert text(browser, "#told") == f"{len(after)} pictures, by the part in the box."
     assert "% of it" in text(browser, "#part")
+    picture(browser, "search-box")
     browser.find_element("id", "whole").click()
     assert changed(browser, after) == before
     assert text(browser, "#part") == ""
@@ -200,5 +207,4 @@ def test_nothing_sticks_out(browser, url, width):
     opened(browser, url, "?id=square/square-005")
     wider = browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wider <= 0
-    if os.environ.get("WINNOW_SCREENSHOTS"):
-        browser.save_screenshot(f"{os.environ['WINNOW_SCREENSHOTS']}/search-{width}.png")
+    picture(browser, f"search-{width}")

@@ -101,7 +101,7 @@ async def add_known(request: Request) -> Response:
     sent, who = await _body(request, bodies.KnownContent), request.state.who
 
     def work(m: Moderation) -> dict[str, Any]:
-        m.known.add(sent.key, sent.harm, who=who, why=sent.why)
+        m.add_known(sent.key, sent.harm, who=who, why=sent.why)
         return {"key": sent.key, "harm": sent.harm}
 
     return await _answered(request, work)

@@ -1,7 +1,8 @@
 """Words, pairs of words and runs of characters of many texts at once, hashed, with their places.
 
 Texts are read as the normaliser gives them. Two channels of 2^bits places each: first words, pairs of neighbours and
-words without doubled letters; then runs of characters inside words, whose edges count as characters.
+skeletons of words; then runs of characters inside words, whose edges count as characters. A skeleton has digits as
+the letters that they may stand for and no doubled letters: what the normaliser leaves, as it may be meant, meets there.
 """
 
 import re
@@ -146,10 +147,19 @@ def _word_parts(codes: Codes, sums: Hashes, words: _Spans, row: Ints, *, pairs: 
 
 
 def _squeezed(codes: Codes, words: _Spans) -> Hashes:
-    """Words with each letter once where it is doubled, apart from the words themselves."""
+    """Skeletons of words, apart from the words themselves."""
+    codes = _skeleton()[np.minimum(codes, 0x80)] + np.maximum(codes - 0x80, 0)
     kept = np.append(True, codes[1:] != codes[:-1])
     at = np.append(0, np.cumsum(kept))
     return _mixed(_between(_running(codes[kept]), _Spans(at[words.starts], at[words.stops])) + np.uint64(77))
+
+
+@cache
+def _skeleton() -> Codes:
+    table = np.arange(0x81, dtype=np.int32)
+    for written, read in zip("0134578l", "oieastbi", strict=True):
+        table[ord(written)] = ord(read)
+    return table
 
 
 def _run_parts(sums: Hashes, edges: Ints, length: int) -> tuple[_Spans, Hashes]:

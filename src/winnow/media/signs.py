@@ -77,7 +77,7 @@ def _opens(codes: Codes, letters: Ints) -> Mask:
 
 def _closes(codes: Codes, hidden: Mask, tail: Ints, letters: Ints) -> Mask:
     """What can stand for the last letters of a word."""
-    dollars = (codes == ord("$")) & ~of_kind(shifted(kinds(codes), -1), DIGIT) & ((tail > 2) | (letters >= 3))
+    dollars = (codes == ord("$")) & ~of_kind(shifted(kinds(codes), -1), DIGIT) & ((tail > 2) | (letters >= 2))
     found: Mask = dollars | (among(codes, "0134578@$€") & hidden & (tail <= 3))
     return found
 

@@ -17,6 +17,7 @@ from winnow.features.batch import Floats
 from winnow.media.normalise import Normal
 from winnow.models.artefact import Artefact
 from winnow.models.base import Run
+from winnow.models.calibration import Method
 from winnow.models.content import Content, ContentModel, ContentScorer, Labelled, Span
 from winnow.models.content_spans import strongest
 
@@ -55,6 +56,7 @@ class WordList(ContentModel):
         least: posts in which a word must occur to be learnt.
     """
 
+    calibration: Method | None = "isotonic"
     words: Weights | None = None
     rules: tuple[Rule, ...] = ()
     most: int = 200

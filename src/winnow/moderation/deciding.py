@@ -8,8 +8,9 @@ from winnow.core.errors import Conflict, InputError, Problem, Unavailable, unkno
 from winnow.core.time import days, iso, to_us
 from winnow.moderation.bench import Bench, Considered
 from winnow.moderation.book import Book, Version
-from winnow.moderation.chain import Record
+from winnow.moderation.chain import Head, Record
 from winnow.moderation.config import Reviewing
+from winnow.moderation.gathering import Gathering
 from winnow.moderation.held import Store
 from winnow.moderation.ledger import Ledger, Writer
 from winnow.moderation.post import Post
@@ -31,6 +32,7 @@ class Decider:
 
     def __init__(self, ledger: Ledger, book: Book, bench: Bench, *, held: Store, review: Reviewing) -> None:
         self._ledger, self._book, self._bench, self._held, self._review = ledger, book, bench, held, review
+        self._together = Gathering(ledger)
 
     def decide(self, posts: Sequence[Post]) -> list[dict[str, Any]]:
         """What is done about posts; recorded when this returns. A request that was decided before is not decided anew.
@@ -61,7 +63,10 @@ class Decider:
 
     def _before(self, posts: Mapping[str, Post]) -> dict[str, Record]:
         found = {i: self._ledger.find("decision", i) for i, post in posts.items() if post.request}
-        return {i: record for i, record in found.items() if record is not None}
+        done = {i: record for i, record in found.items() if record is not None}
+        for record in done.values():
+            self._ledger.assure(Head(record.seq, record.hash))  # told to somebody again, so it must not get lost
+        return done
 
     def _decided(self, fresh: Mapping[str, Post]) -> dict[str, Record]:
         for _ in range(_TRIES):
@@ -80,10 +85,14 @@ class Decider:
         if kept := {i: fresh[i] for i, body in bodies.items() if body["lane"]}:
             # First the content, then the record: a crash between leaves content that its time limit deletes.
             self._held.keep(kept, until=now + to_us(days(self._review.keep_days)), now=now)
-        with self._ledger.writing() as writer:
+
+        def write(writer: Writer) -> dict[str, Record]:
             for one in considered.values():
                 _demand_known(writer, one)
             return {i: writer.add("decision", i, body) for i, body in bodies.items()}
+
+        records: dict[str, Record] = self._together.write(write)
+        return records
 
     def _body(self, request: str, one: Considered, version: Version) -> dict[str, Any]:
         post, ruling, seals = one.post, one.ruling, self._ledger.seals

@@ -45,6 +45,7 @@ class Store:
             self._purged = now
         rows = [(i, until, p.text.encode("utf-8", "replace").decode(), p.image) for i, p in posts.items()]
         with self._database.write() as connection:
+            connection.execute("PRAGMA secure_delete = ON")
             connection.executemany("INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?)", rows)
 
     def read(self, post: str, *, now: int) -> Held:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from winnow.moderation.post import Post
 
 Floats = NDArray[np.float64]
+MOST_HANGING = 8  # questions that a judge may leave unanswered before it is asked no more
 _log = logging.getLogger(__name__)
 
 
@@ -88,6 +89,7 @@ class Panel:
 
     judges: Sequence[Judge]
     deadline_s: float = 5.0
+    _hanging: "dict[int, list[_Asked]]" = field(default_factory=dict, init=False, repr=False)
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -119,9 +121,18 @@ class Panel:
         return Judgement(heads, table, spans, self.model, [post.inputs for post in posts], frozenset(silent))
 
     def _asked(self, posts: Sequence[Post]) -> list[Judgement | None]:
-        asked = [_Asked(judge, posts) for judge in self.judges]
+        asked = [_Asked(judge, posts) if self._free(place) else None for place, judge in enumerate(self.judges)]
         give_up_at = time.monotonic() + self.deadline_s
-        return [one.answer(give_up_at) for one in asked]
+        said = [one.answer(give_up_at) if one else None for one in asked]
+        for place, one in enumerate(asked):
+            if one and one.hangs:
+                self._hanging.setdefault(place, []).append(one)
+        return said
+
+    def _free(self, place: int) -> bool:
+        """Whether a judge may be asked: one that hangs again and again would fill the process with threads."""
+        self._hanging[place] = hanging = [one for one in self._hanging.get(place, []) if one.hangs]
+        return len(hanging) < MOST_HANGING
 
 
 def reads(judge: Judge) -> tuple[str, ...]:
@@ -150,6 +161,11 @@ class _Asked:
         except Exception as error:
             # The message of somebody else's exception may quote the post.
             self._trouble = type(error).__name__
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it is still at work."""
+        return self._thread.is_alive()
 
     def answer(self, give_up_at: float) -> Judgement | None:
         self._thread.join(max(0.0, give_up_at - time.monotonic()))

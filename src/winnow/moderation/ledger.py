@@ -38,6 +38,7 @@ class Ledger:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(self.folder / "decisions.db", busy_s=busy_s)
         self.seals = Seals(self.folder)
+        self._sealed = 0  # what this process knows to be sealed
         with self.database.write() as connection:
             for statement in (_TABLE, *views.SCHEMA):
                 connection.execute(statement)
@@ -52,8 +53,13 @@ class Ledger:
         with self.database.write() as connection:
             writer = Writer(connection, self.clock())
             yield writer
-        if writer.written:
-            self.seals.add(writer.head)
+        self.assure(writer.head)
+
+    def assure(self, head: Head) -> None:
+        """Seals the records up to a head, unless this process has done so: one that was killed may have left them."""
+        if head.seq > self._sealed:
+            self.seals.add(head)
+            self._sealed = head.seq
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -143,6 +149,19 @@ class Writer:
         views.apply(self.connection, new)
         self.head, self.written = Head(new.seq, new.hash), self.written + 1
         return new
+
+    @contextmanager
+    def undoable(self) -> Iterator[Callable[[], None]]:
+        """A part of the transaction; calling what it gives undoes it and leaves the rest."""
+        before = self.head, self.written
+
+        def undo() -> None:
+            self.connection.execute("ROLLBACK TO part")
+            self.head, self.written = before
+
+        self.connection.execute("SAVEPOINT part")
+        yield undo
+        self.connection.execute("RELEASE part")
 
     def next_key(self) -> str:
         """A key for what happens any number of times: the `seq` that the next record will have."""

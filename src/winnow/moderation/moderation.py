@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from winnow.core.errors import Conflict, Problem
+from winnow.core.errors import Conflict, Problem, unknown
 from winnow.core.time import now_us, seconds, to_us
 from winnow.encoders.base import Encode
 from winnow.moderation.addresses import Fetcher
@@ -87,6 +87,17 @@ class Moderation:
             fix = f"judges know {', '.join(self.judge.heads)}; take the harm out, or add a judge"
             raise Conflict(Problem("harm-without-head", what, "harms", why_not, fix))
         return self.book.activate(version, who=who, why=why, force=force)
+
+    def add_known(self, key: str, harm: str, *, who: str, why: str = "") -> None:
+        """Makes content known; see `Exact.add`.
+
+        Raises:
+            NotFound: `unknown-harm`, when the policy in force has no such harm and would pass the content by.
+        """
+        harms = self.book.in_force().policy.harms
+        if harm not in harms:
+            raise unknown("harm", harm, harms, where="harm")
+        self.known.add(key, harm, who=who, why=why)
 
     def add_golden(self, post: Post, truth: dict[str, bool], *, who: str) -> str:
         """Puts a post with a known answer into the queue; see `Review.add_golden`."""

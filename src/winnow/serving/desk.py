@@ -117,7 +117,9 @@ class Desk:
             Unavailable: `no-release`.
         """
         start, kit = time.perf_counter(), self.kit
-        query = hydrate(request, kit, self._ids, picture)
+        # Before the clock of the request starts: without its vector there is nothing that sources could do.
+        vector = None if picture is None else kit.bundle.vectors.sides.look(picture)
+        query = hydrate(request, kit, self._ids, vector)
         trace = Trace(full=query.explain)
         ranking = kit.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)
         if self._served is not None and log and len(ranking.shown):

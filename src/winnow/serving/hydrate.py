@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.core.candidates import Ints, Mask
+from winnow.core.candidates import Floats, Ints, Mask
 from winnow.core.errors import InputError, Problem, did_you_mean
 from winnow.core.time import parse_time
 from winnow.data.ids import IdMap
@@ -21,19 +21,19 @@ from winnow.serving.query import Boost, Query
 from winnow.serving.request import Condition, RankRequest
 
 
-def hydrate(request: RankRequest, kit: Kit, ids: IdMap, picture: NDArray[np.uint8] | None = None) -> Query:
+def hydrate(request: RankRequest, kit: Kit, ids: IdMap, vector: Floats | None = None) -> Query:
     """The query behind a request.
 
     Args:
         request: as it came in.
         kit: what it is served with.
         ids: ids and row numbers.
-        picture: what to look for, uint8 [H, W, 3], when that is no item.
+        vector: what to look for, float32 [1, D], when that is no item.
 
     Raises:
         InputError: with every bad parameter: `unknown-context`, `unknown-column`, `bad-value`, `size-too-large`.
     """
-    return replace(_Hydration(request, kit, ids).query(), picture=picture)
+    return replace(_Hydration(request, kit, ids).query(), vector=vector)
 
 
 class _Hydration:

@@ -68,9 +68,10 @@ class Seen:
         self._encoder, self._files = encoder, files
 
     def query(self, query: Query, kit: "Kit") -> Floats | None:
-        if query.picture is None:
-            return None
-        return self._encoder.encode(self._files.gallery.squared(query.picture, self._encoder.side)[None])
+        return query.vector
+
+    def look(self, picture: Pixels) -> Floats:
+        return self._encoder.encode(self._files.gallery.squared(picture, self._encoder.side)[None])
 
     def items(self, rows: Ints, state: State, at: int) -> Floats:
         pixels, good = self._files.squares(rows, self._encoder.side)

@@ -40,7 +40,7 @@ class Query:
         deadline: on the clock of `time.monotonic`, seconds.
         context: field of the impression → value, array of length 1.
         exclude: item rows that must not come back.
-        picture: what to look for, upright, uint8 [H, W, 3]; None for what the user's row says.
+        vector: what to look for, float32 [1, D], by the encoder of the kit; None for what the user's row says.
         allowed: the only items that may come back, bool [I] by row; None for all.
         boosts: changes to values.
         diversity: replaces the strength of the slate's `Mmr`.
@@ -58,7 +58,7 @@ class Query:
     deadline: float
     context: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     exclude: Ints = field(default_factory=lambda: NO_ROWS)
-    picture: NDArray[np.uint8] | None = None
+    vector: NDArray[np.float32] | None = None
     allowed: Mask | None = None
     boosts: tuple[Boost, ...] = ()
     diversity: float | None = None

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from winnow.core.candidates import Floats, Ints, Mask
-from winnow.core.errors import Conflict
+from winnow.core.errors import Conflict, Problem, Unavailable
 from winnow.features.plan import Plan
 from winnow.features.state import State
 from winnow.features.view import Moments
@@ -23,6 +24,7 @@ from winnow.serving.query import Query
 if TYPE_CHECKING:
     from winnow.serving.kit import Kit
 
+Pixels = NDArray[np.uint8]
 _STEP = 256  # new items encoded at once; the first can be found while the rest are being encoded
 
 
@@ -31,6 +33,14 @@ class Sides(Protocol):
 
     def query(self, query: Query, kit: "Kit") -> Floats | None:
         """The vector of what is asked for, float32 [1, D]; None when that is an item: then its vector is taken."""
+        ...
+
+    def look(self, picture: Pixels) -> Floats:
+        """The vector of a picture, uint8 [H, W, 3], that is no item: float32 [1, D].
+
+        Raises:
+            Unavailable: `no-vectors` where nothing looks at pictures.
+        """
         ...
 
     def items(self, rows: Ints, state: State, at: int) -> Floats:
@@ -55,6 +65,9 @@ class Towers:
 
     def query(self, query: Query, kit: "Kit") -> Floats:
         return self._query(kit.user_side(query, self._user_plan))
+
+    def look(self, picture: Pixels) -> Floats:
+        raise Unavailable(Problem("no-vectors", "the retrieval model of the release reads features, not pictures"))
 
     def items(self, rows: Ints, state: State, at: int) -> Floats:
         moments = Moments(np.array([at]), {self._role: rows})

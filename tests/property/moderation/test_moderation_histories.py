@@ -27,7 +27,7 @@ ACTS = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from((1, 61, 301)), st.none()),
     st.tuples(st.just("skip"), st.sampled_from(PEOPLE), st.none()),
 )  # fmt: skip
-NORMAL = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+NORMAL = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Court:

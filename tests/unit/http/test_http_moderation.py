@@ -107,6 +107,7 @@ def test_an_image_comes_in_base64_and_is_known_by_its_bytes(client):
     picture = b"a picture"
     key = f"image:{hashlib.sha256(picture).hexdigest()}"
     ok(client.put("/v1/moderation/known", json={"key": key, "harm": "peril"}))
+    refused(client.put("/v1/moderation/known", json={"key": key, "harm": "perl"}), 404, "unknown-harm")
     made = ok(decide(client, "look", image=base64.b64encode(picture).decode()))
     assert (made["action"], made["escalate"], made["harm"], made["scores"]) == ("remove", True, "", {})
     ok(client.delete(f"/v1/moderation/known/{key}"))

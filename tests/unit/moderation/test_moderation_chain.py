@@ -99,6 +99,16 @@ def test_a_torn_seal_does_not_spoil_the_next(log, court):
     assert log.seals.read()[0][-1].seq == 15
 
 
+def test_what_a_killed_process_left_without_a_seal_is_sealed_before_it_is_told_again(log, make):
+    """The record is there, its seal is not; the client sends the request again, to another process."""
+    lines = log.seals.path.read_text().splitlines(keepends=True)
+    log.seals.path.write_text("".join(lines[:-1]))
+    log.close()
+    again = make(folder=log.folder.parent)
+    again.decide([post("post 11 blarg", "r11")])
+    assert spoil(log, ("DELETE FROM record WHERE seq = 14", ())).first_bad == 14
+
+
 def test_log_and_seals_cut_together_are_found_by_a_head_noted_elsewhere(log):
     head = log.head()
     good = [line for line in log.seals.path.read_text().split() if line]
@@ -140,3 +150,47 @@ def test_checking_needs_no_database():
     assert check([first, second], []).ok
     assert check([second], []).first_bad == 1
     assert check([first], [Head(2, second.hash)]).first_bad == 2
+
+
+def test_threads_that_write_at_once_share_a_transaction_and_not_their_mistakes(log):
+    """Of twenty threads every fifth fails after it has written: its records go, all others stay."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from winnow.core.errors import InputError, Problem
+    from winnow.moderation.gathering import Gathering
+
+    together = Gathering(log)
+
+    def work(i):
+        def write(writer):
+            made = writer.add("preview", f"t{i}", {"version": 1, "against": 0})
+            if i % 5 == 0:
+                raise InputError(Problem("bad-post", "a mistake", str(i)))
+            return made.key
+
+        try:
+            return together.write(write)
+        except InputError as error:
+            return error.problems[0].where
+
+    before = len(log.seals.read()[0])
+    with ThreadPoolExecutor(20) as pool:
+        made = list(pool.map(work, range(100)))
+    assert made == [str(i) if i % 5 == 0 else f"t{i}" for i in range(100)]
+    found = log.verify()
+    assert found.ok, found
+    assert found.records == 14 + 80
+    assert len(log.seals.read()[0]) - before < 80
+
+
+def test_what_stops_a_transaction_is_told_to_everybody_in_it(log):
+    from winnow.core.errors import Unavailable
+    from winnow.moderation.gathering import Gathering
+
+    log.seals.path.rename(log.seals.path.with_suffix(".away"))
+    log.seals.path.mkdir()
+    with pytest.raises(Unavailable) as caught:
+        Gathering(log).write(lambda writer: writer.add("preview", "x", {"version": 1, "against": 0}))
+    assert caught.value.code == "seal-unwritable"
+    log.seals.path.rmdir()
+    log.seals.path.with_suffix(".away").rename(log.seals.path)

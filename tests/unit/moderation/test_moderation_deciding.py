@@ -127,6 +127,29 @@ def test_a_judge_that_hangs_is_left_behind(make):
     assert made["action"] == "hold"
 
 
+def test_a_judge_that_hangs_for_good_is_asked_no_more(make):
+    import threading
+
+    gate, asked = threading.Event(), []
+
+    class Stuck(Fixed):
+        def judge(self, posts):
+            asked.append(posts)
+            gate.wait(30)
+            return super().judge(posts)
+
+    court = make(judge=Panel([INSULT, Stuck(["peril"], [0.0])], deadline_s=0.01))
+    actions = [one(court, post("a fine day"))["action"] for _ in range(20)]
+    assert set(actions) == {"hold"}
+    assert len(asked) == 8
+    gate.set()
+    for thread in threading.enumerate():
+        if thread.name == "judge":
+            thread.join()
+    court.judge.__dict__["deadline_s"] = 5.0
+    assert one(court, post("a fine day"))["action"] == "allow"  # it is asked again once it answers
+
+
 def test_a_bare_image_is_not_judged_by_its_missing_text(court):
     made = one(court, Post(image=b"\x89PNG", author="sam"))
     assert (made["action"], made["not_evaluated"]) == ("hold", ["insult", "peril"])

@@ -63,7 +63,7 @@ function answer(reply) {
   const kept = state.asked.box ? "the part in the box" : "the whole picture";
   at("told").textContent = `${reply.items.length} pictures, by ${kept}.`;
   draw(reply.items);
-  if (!reply.items.length) empty("Nothing in the collection looks like it.");
+  if (!reply.items.length) empty(reply.degraded[0]?.effect ?? "Nothing in the collection looks like it.");
   tell("impression", reply.items.map((item) => item.id));
 }
 

@@ -253,7 +253,13 @@ def _copy_range(old: int, new: int, start: int, size: int) -> None:
     """In the kernel, and so in few calls: each has to wait for the other threads of Python before and after."""
     os.lseek(new, start, os.SEEK_SET)
     while size:
-        done = os.sendfile(new, old, start, size)
+        try:
+            done = os.sendfile(new, old, start, size)
+        except OSError:  # some systems send to sockets only; what else there may be, writing says
+            done = os.pwrite(new, os.pread(old, min(size, 1 << 22), start), start)
+            os.lseek(new, start + done, os.SEEK_SET)
+        if not done:
+            raise OSError("a file ended while it was copied")
         start, size = start + done, size - done
 
 
