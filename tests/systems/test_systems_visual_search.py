@@ -16,7 +16,7 @@ from winnow.core.errors import InputError, NotFound, WinnowError
 from winnow.core.loading import load
 from winnow.core.time import hours, now_us, to_us
 from winnow.evaluation.report import pick
-from winnow.project import Project, pictures
+from winnow.project import Project
 from winnow.serving.hydrate import hydrate
 from winnow.serving.request import RankRequest
 from winnow.serving.search import SearchRequest
@@ -55,7 +55,7 @@ def project(grown, tmp_path):
     yield project
     if "runtime" in vars(project):
         project.runtime.close()
-    project.gallery.close()
+    project.collection.close()
     project.log.close()
     project.registry.close()
 
@@ -86,7 +86,7 @@ def a_bomb():
 
 
 def put(project, key, data, **columns):
-    assert pictures.put(project, project.tables["image"], key, data, columns=columns).accepted == 1
+    assert project.collection.put(project.tables["image"], key, data, columns=columns).accepted == 1
 
 
 # The declaration
@@ -135,6 +135,25 @@ def test_every_rung_is_judged_with_intervals_and_again_to_the_last_digit(project
 def test_like_finds_like_better_than_chance(project):
     for record in pick(project.evaluate(NAME), metric="map"):
         assert record["value"] > 1.2 / len(shapes.KINDS)
+
+
+@pytest.mark.heavy
+def test_a_trained_rung_finds_twice_as_much_as_looks(grown, tmp_path):
+    """Shapes of random colours: what they look like from afar says little, their kinds can be learned."""
+    shutil.copytree(grown, tmp_path / "shop")
+    shapes.write(tmp_path / "more", 2 * EACH)
+    learned = "L1=ContrastivePictures(side=32, epochs=4), L2=MetricPictures(side=32, epochs=12))"
+    project = quick(tmp_path / "shop", f"retrieval = w.Ladder(L0=Looks(), {learned}")
+    project.import_data("pictures", tmp_path / "more", progress=False)
+    outcome = project.train(NAME)
+    map_of = {r["rung"]: r["value"] for r in pick(outcome.records, metric="map", head="kind")}
+    assert map_of["L2"] >= 2 * map_of["L0"]
+    assert outcome.verdict.passed
+    reply = project.search(NAME, id="ring/ring-001", size=10)
+    assert len(reply["items"]) == 10
+    project.collection.close()
+    project.runtime.close()
+    project.log.close()
 
 
 # Searching
@@ -249,6 +268,23 @@ def test_what_its_owner_hides_is_gone_with_the_next_request(project, flag):
         project.search(NAME, id=first)
     project.intake.rows("image", [{"image_id": first, flag: 0}])
     assert eventually(lambda: found(project, id="dots/dots-002")[0] == first)[0] < 1
+
+
+def test_a_picture_that_comes_again_stays_private(project, tmp_path):
+    """Uploading or importing says nothing about privacy where somebody has said something."""
+    data = a_new_one()
+    sent = base64.b64encode(data).decode()
+    project.intake.rows("image", [{"image_id": "mine", "private": 1}, {"image_id": "p1", "private": 1}])
+    put(project, "mine", data)
+    again = pl.DataFrame({"image_id": ["p1", "p2"], "picture": [data, a_new_one(seed=998)]})
+    again.write_parquet(tmp_path / "a.parquet")
+    project.import_data("pictures", tmp_path / "a.parquet", progress=False)
+    put(project, "other", a_new_one("dots", 996))
+    eventually(lambda: "other" in found(project, picture=base64.b64encode(a_new_one("dots", 996)).decode()))
+    assert not {"mine", "p1"} & set(found(project, picture=sent, size=100))
+    project.intake.rows("image", [{"image_id": "mine", "deleted": True}])
+    put(project, "mine", data)  # a new life of the row: nobody has said anything about it
+    eventually(lambda: found(project, picture=sent)[0] == "mine")
 
 
 def test_a_private_album_takes_no_place_of_others(project):
@@ -452,7 +488,7 @@ def client(grown, tmp_path_factory):
             stop.set()
             thread.join()
             ingester.close()
-    project.gallery.close()
+    project.collection.close()
     project.registry.close()
 
 

@@ -80,6 +80,7 @@ def test_pictures_come_in_the_order_of_their_names_and_are_ranked(tmp_path, monk
 
 @pytest.mark.heavy
 @pytest.mark.data
+@pytest.mark.timeout(1_800)
 def test_metric_learning_finds_twice_as_well_as_looks(tmp_path):
     if not (visual.DATA / visual.ARCHIVES["clothing"]).is_file():
         pytest.skip("set WINNOW_DATA to the folder of the data sets: clothing is not there")

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from prometheus_client import Gauge
-
 from winnow.core.time import MICROS, now_us
 from winnow.features.spill import sweep
 from winnow.http.process import follow_parent, log_to_stderr, project_folder
@@ -21,14 +19,6 @@ from winnow.serving.ingester import Ingester, mirrored
 if TYPE_CHECKING:  # imported when it is used
     from winnow.features.remote import Mirror
 
-MIRROR_LAG_ROWS = Gauge(
-    "winnow_mirror_lag_rows", "Sequence numbers by which features in Redis are behind the live tables",
-    multiprocess_mode="mostrecent",
-)  # fmt: skip
-MIRROR_LAG_SECONDS = Gauge(
-    "winnow_mirror_lag_seconds", "Seconds by which features in Redis are behind the live tables",
-    multiprocess_mode="mostrecent",
-)  # fmt: skip
 _SHARE = 0.01
 _LONG_S = 0.5
 _log = logging.getLogger(__name__)
@@ -118,8 +108,8 @@ class _Apart(_Chore):
 def _lag(mirror: "Mirror | None") -> None:
     if mirror is not None:
         rows, seconds = mirror.lag
-        MIRROR_LAG_ROWS.set(rows)
-        MIRROR_LAG_SECONDS.set(seconds)
+        metrics.MIRROR_LAG_ROWS.set(rows)
+        metrics.MIRROR_LAG_SECONDS.set(seconds)
 
 
 def _figures(project: Project, ingester: Ingester) -> None:

@@ -54,14 +54,14 @@ class Failure(WinnowError):
 # Decisions
 
 
-@router.post("/v1/moderation/decisions")
+@router.post("/v1/moderation/decisions", openapi_extra=bodies.described(bodies.SentPost))
 async def decide(request: Request) -> Response:
     """Decides about one post and records it; sending it again under its request id changes nothing."""
     sent = await _body(request, bodies.SentPost)
     return await _answered(request, lambda m: m.decide([_post(m, sent)])[0])
 
 
-@router.post("/v1/moderation/decisions/batch")
+@router.post("/v1/moderation/decisions/batch", openapi_extra=bodies.described(bodies.Batch))
 async def decide_many(request: Request) -> Response:
     """Decides about up to 1,000 posts, all of them or none."""
     sent = await _body(request, bodies.Batch)
@@ -95,7 +95,7 @@ async def verify(request: Request, seq: Annotated[int, Query(ge=0)] = 0, hash: s
     return await _answered(request, lambda m: asdict(m.ledger.verify(outside=outside)))
 
 
-@router.put("/v1/moderation/known")
+@router.put("/v1/moderation/known", openapi_extra=bodies.described(bodies.KnownContent))
 async def add_known(request: Request) -> Response:
     """Makes content known by its SHA-256."""
     sent, who = await _body(request, bodies.KnownContent), request.state.who
@@ -128,7 +128,7 @@ async def policies(request: Request) -> Response:
     return await _answered(request, lambda m: {"items": [v.to_data() for v in m.book.versions()]})
 
 
-@router.put("/v1/moderation/policies")
+@router.put("/v1/moderation/policies", openapi_extra=bodies.described(bodies.SentPolicy))
 async def put_policy(request: Request) -> Response:
     """Stores a version; it is not in force before it was previewed and activated."""
     sent, who = await _body(request, bodies.SentPolicy), request.state.who
@@ -147,7 +147,7 @@ async def preview(request: Request, version: int, since: Annotated[int, Query(ge
     return await _answered(request, lambda m: asdict(m.book.preview(version, who=who, since=since)))
 
 
-@router.post("/v1/moderation/policies/{version}/activate")
+@router.post("/v1/moderation/policies/{version}/activate", openapi_extra=bodies.described(bodies.Why))
 async def activate(request: Request, version: int) -> Response:
     """Puts a previewed version in force."""
     sent, who = await _body(request, bodies.Why), request.state.who
@@ -157,7 +157,7 @@ async def activate(request: Request, version: int) -> Response:
 # Appeals
 
 
-@router.post("/v1/moderation/appeals")
+@router.post("/v1/moderation/appeals", openapi_extra=bodies.described(bodies.SentAppeal))
 async def appeal(request: Request) -> Response:
     """Opens an appeal against a decision."""
     sent = await _body(request, bodies.SentAppeal)
@@ -175,7 +175,7 @@ async def appeals(request: Request, state: str = "open", limit: Limit = 100) -> 
     return await _answered(request, lambda m: {"items": m.appeals.listed(state=state, limit=limit)})
 
 
-@router.post("/v1/moderation/appeals/{appeal}/decide")
+@router.post("/v1/moderation/appeals/{appeal}/decide", openapi_extra=bodies.described(bodies.Outcome))
 async def decide_appeal(request: Request, appeal: str) -> Response:
     """Decides an appeal; whoever had a part in the decision may not."""
     sent = await _body(request, bodies.Outcome)
@@ -202,14 +202,14 @@ async def queue(request: Request, reviewer: str = "") -> Response:
     return await _answered(request, work)
 
 
-@router.post("/v1/moderation/review/next")
+@router.post("/v1/moderation/review/next", openapi_extra=bodies.described(bodies.Who))
 async def next_post(request: Request) -> Response:
     """The post that the reviewer looks at next; its content comes by a route of its own, when it is asked for."""
     who = _reviewer(request, (await _body(request, bodies.Who)).reviewer)
     return await _answered(request, lambda m: {"item": m.review.next(who), "counts": m.review.counts(who)})
 
 
-@router.post("/v1/moderation/review/{task}/content")
+@router.post("/v1/moderation/review/{task}/content", openapi_extra=bodies.described(bodies.Who))
 async def content(request: Request, task: str) -> Response:
     """The text of a post that the reviewer holds, and its image made anew as a JPEG, in base64."""
     who = _reviewer(request, (await _body(request, bodies.Who)).reviewer)
@@ -222,7 +222,7 @@ async def content(request: Request, task: str) -> Response:
     return await _answered(request, work)
 
 
-@router.post("/v1/moderation/review/{task}/verdict")
+@router.post("/v1/moderation/review/{task}/verdict", openapi_extra=bodies.described(bodies.Finding))
 async def verdict(request: Request, task: str) -> Response:
     """What the reviewer found."""
     sent = await _body(request, bodies.Finding)
@@ -230,7 +230,7 @@ async def verdict(request: Request, task: str) -> Response:
     return await _answered(request, lambda m: m.review.verdict(task, sent.heads, reviewer=who))
 
 
-@router.post("/v1/moderation/review/{task}/skip")
+@router.post("/v1/moderation/review/{task}/skip", openapi_extra=bodies.described(bodies.Who))
 async def skip(request: Request, task: str) -> Response:
     """Gives a post to somebody else."""
     who = _reviewer(request, (await _body(request, bodies.Who)).reviewer)
@@ -242,7 +242,7 @@ async def skip(request: Request, task: str) -> Response:
     return await _answered(request, work)
 
 
-@router.post("/v1/moderation/review/undo")
+@router.post("/v1/moderation/review/undo", openapi_extra=bodies.described(bodies.Undo))
 async def undo(request: Request) -> Response:
     """Takes a verdict back, with all that came of it."""
     sent = await _body(request, bodies.Undo)
@@ -250,7 +250,7 @@ async def undo(request: Request) -> Response:
     return await _answered(request, lambda m: m.review.undo(sent.verdict, reviewer=who))
 
 
-@router.post("/v1/moderation/review/golden")
+@router.post("/v1/moderation/review/golden", openapi_extra=bodies.described(bodies.Golden))
 async def golden(request: Request) -> Response:
     """Puts a post with a known answer among the others."""
     sent, who = await _body(request, bodies.Golden), request.state.who
@@ -270,7 +270,7 @@ async def how_much(request: Request, since: Annotated[int, Query(ge=0)] = 0) -> 
 # Doors
 
 
-@router.post("/v1alpha1/comments:analyze")
+@router.post("/v1alpha1/comments:analyze", openapi_extra=bodies.described(Analyze))
 async def analyze(request: Request) -> Response:
     """Scores in the shape of Perspective's API."""
     try:
@@ -282,7 +282,7 @@ async def analyze(request: Request) -> Response:
         return json(google_error(error), status=error.status)
 
 
-@router.post("/v1/moderations")
+@router.post("/v1/moderations", openapi_extra=bodies.described(Moderations))
 async def moderations(request: Request) -> Response:
     """Scores in the shape of OpenAI's API."""
     sent = await _body(request, Moderations)

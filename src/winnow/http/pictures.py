@@ -8,7 +8,6 @@ from starlette.responses import Response
 from winnow.core.errors import InputError, Problem
 from winnow.http.errors import answer, json, request_id
 from winnow.http.site import Site, site_of
-from winnow.project import pictures
 from winnow.serving.gallery import SMALL
 from winnow.serving.search import searched, shown
 
@@ -44,7 +43,7 @@ def _put(request: Request, name: str, key: str, body: bytes) -> Response:
     searched(desk)
     table = desk.system.labels.item
     columns = _columns(site, request, table.name)
-    receipt = pictures.put(site.project, table, key, body, columns=columns)
+    receipt = site.project.collection.put(table, key, body, columns=columns)
     if receipt.problems:
         return answer(InputError(*receipt.problems), request_id(request.scope))
     return json({"id": key, "accepted": receipt.accepted})

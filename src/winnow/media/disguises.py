@@ -202,7 +202,12 @@ def joined(written: Written) -> Written:
     """
     codes, found = written.codes, kinds(written.codes)
     letter = of_kind(found, LATIN, CYRILLIC, GREEK)
-    solid = letter | of_kind(found, *LETTERS) | of_kind(found, DIGIT, MARK, OWN_MARK) | among(codes, "@$!€¥¢£")
+    solid = (
+        letter
+        | of_kind(found, *LETTERS)
+        | of_kind(found, DIGIT, MARK, OWN_MARK)
+        | (among(codes, "@$!€¥¢£") & among(shifted(codes, 1), SPELT_BY))
+    )
     at = np.flatnonzero(solid)
     if len(at) < 3:
         return written

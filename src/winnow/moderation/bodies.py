@@ -93,3 +93,21 @@ class KnownContent(msgspec.Struct, forbid_unknown_fields=True):
     key: str
     harm: str
     why: str = ""
+
+
+def described(kind: type) -> dict[str, Any]:
+    """What a route takes, for the service's description of itself: the body's schema with nothing to look up."""
+    _, parts = msgspec.json.schema_components((kind,), ref_template="{name}")
+    schema = _inlined({"$ref": kind.__name__}, parts)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_inlined(one, parts) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(parts[schema["$ref"]], parts)
+    # A discriminator names its parts by reference; the tag of each says the same.
+    return {key: _inlined(value, parts) for key, value in schema.items() if key != "discriminator"}

@@ -44,6 +44,14 @@ LAG_SECONDS = Gauge(
 )
 LOG_SEQ = Gauge("winnow_log_seq", "Newest sequence number in the log", multiprocess_mode="max")
 APPLIED_SEQ = Gauge("winnow_applied_seq", "Newest sequence number that features show", multiprocess_mode="max")
+MIRROR_LAG_ROWS = Gauge(
+    "winnow_mirror_lag_rows", "Sequence numbers by which features in Redis are behind the live tables",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
+MIRROR_LAG_SECONDS = Gauge(
+    "winnow_mirror_lag_seconds", "Seconds by which features in Redis are behind the live tables",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
 TABLE_ROWS = Gauge(
     "winnow_live_table_rows", "Rows or pairs of a live table: cap, used", ["table", "what"],
     multiprocess_mode="mostrecent",

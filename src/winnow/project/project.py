@@ -31,7 +31,7 @@ from winnow.monitoring.checks import Finding
 from winnow.project import importing, pictures, shared
 from winnow.releases.registry import Registry
 from winnow.serving.effects import served_events
-from winnow.serving.gallery import MEDIA, Gallery
+from winnow.serving.gallery import MEDIA
 
 if TYPE_CHECKING:
     from winnow.continual.gate import Verdict
@@ -174,9 +174,9 @@ class Project:
         return Encodings(self.folder / "vectors", media=self.folder / MEDIA)
 
     @cached_property
-    def gallery(self) -> Gallery:
+    def collection(self) -> pictures.Collection:
         """The pictures of the media folder."""
-        return Gallery(self.folder / MEDIA)
+        return pictures.Collection(self)
 
     @property
     def budget(self) -> Budget:
@@ -200,7 +200,7 @@ class Project:
             NotFound: `unknown-importer`, `no-such-path`, `missing-file`.
         """
         if name == pictures.NAME:
-            return pictures.import_pictures(self, path, progress=progress)
+            return self.collection.load(path, progress=progress)
         kinds = {n: self.intake.kinds(n) for n in (*self.tables, *self.events)}
         return load_data(importing.find(name, mapping, kinds), path, self.intake, progress=progress)
 

@@ -129,6 +129,19 @@ def test_what_does_not_exist_is_not_found(client):
             404, "unknown-appeal")  # fmt: skip
 
 
+def test_the_service_describes_what_it_takes(client):
+    paths = ok(client.get("/openapi.json"))["paths"]
+    bodies = {
+        path: one["post"]["requestBody"]["content"]["application/json"]["schema"]
+        for path, one in paths.items()
+        if "requestBody" in one.get("post", {})
+    }
+    assert "reach" in bodies["/v1/moderation/decisions"]["properties"]
+    assert "requestedAttributes" in bodies["/v1alpha1/comments:analyze"]["properties"]
+    assert {"/v1/moderations", "/v1/moderation/appeals", "/v1/moderation/review/next"} <= set(bodies)
+    assert "$ref" not in json.dumps([schema for path, schema in bodies.items() if "moderation" in path])
+
+
 # Policies
 
 

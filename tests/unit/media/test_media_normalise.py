@@ -97,6 +97,12 @@ def test_what_only_looks_like_a_disguise_stays(text):
     assert normalise(f"{text}\u2060").text == text
 
 
+def test_a_word_that_is_spelt_ends_where_its_sentence_ends():
+    assert normalise("so w-1-n-n-o-w!").text == "so winnow!"
+    assert normalise("so w.i.n.n.o.w.").text == "so winnow."
+    assert normalise("so w ! n n o w, it").text == "so winnow, it"
+
+
 def test_a_cyrillic_word_with_latin_letters_becomes_cyrillic():
     assert normalise("хoрoшо").text == "хорошо"
 

@@ -21,8 +21,8 @@ KIND, PART = "kind", "part"
 PARTS = frozenset({"train", "valid", "validation", "val", "test"})
 _AT_ONCE = 256
 
-Take = Callable[[bytes], Mapping[str, Any]]
-"""Takes a picture in; returns the columns of its row. Raises InputError for one that cannot be taken."""
+Take = Callable[[str, bytes], Mapping[str, Any]]
+"""Takes a picture in, by its id; returns the columns of its row. Raises InputError for one that cannot be taken."""
 
 
 class Pictures(Importer):
@@ -43,7 +43,7 @@ class Pictures(Importer):
         rows: list[dict[str, Any]] = []
         for name, data, given in self._found(path):
             try:
-                rows.append({**self._take(data), **given, self._table.key: name})
+                rows.append({**self._take(name, data), **given, self._table.key: name})
             except InputError as error:
                 self._refused(name, error)
             if len(rows) == _AT_ONCE:
