@@ -17,7 +17,7 @@ from winnow.models.base import Run
 from winnow.models.content import Content, Labelled, load_content_scorer
 from winnow.models.content_fusion import EarlyFusion
 
-TAUGHT, ASKED, BATCH = 6_000, 600, 64
+TAUGHT, ASKED, BATCH = 6_000, 600, 512
 
 
 def trained(folder: Path) -> list[str]:

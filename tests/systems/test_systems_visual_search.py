@@ -279,6 +279,8 @@ def test_a_picture_that_comes_again_stays_private(project, tmp_path):
     again = pl.DataFrame({"image_id": ["p1", "p2"], "picture": [data, a_new_one(seed=998)]})
     again.write_parquet(tmp_path / "a.parquet")
     project.import_data("pictures", tmp_path / "a.parquet", progress=False)
+    said = {row["image_id"]: row["private"] for row in project.frame("image").to_dicts()}
+    assert (said["mine"], said["p1"], said["p2"], said["ring/ring-001"]) == (1, 1, 0, 0)
     put(project, "other", a_new_one("dots", 996))
     eventually(lambda: "other" in found(project, picture=base64.b64encode(a_new_one("dots", 996)).decode()))
     assert not {"mine", "p1"} & set(found(project, picture=sent, size=100))

@@ -68,11 +68,15 @@ class Album:
     def part(self, name: Part, side: int) -> Pictures:
         """The pictures of a part, to learn from."""
         inside = np.flatnonzero(self.mask(name))
-        rows = self.rows[inside]
-        place = np.full(int(max(self.rows.max(initial=-1), self.pairs.max(initial=-1))) + 2, -1)
-        place[rows] = np.arange(len(rows))
-        pairs = place[self.pairs]
-        return Pictures(rows, self.pixels(side)[inside], self.groups[inside], pairs[(pairs >= 0).all(axis=1)])
+        part = replace(self, rows=self.rows[inside])
+        return Pictures(part.rows, self.pixels(side)[inside], self.groups[inside], part.positions(self.pairs))
+
+    def positions(self, pairs: Ints) -> Ints:
+        """Pairs of rows as positions, int64 [p, 2], without those of which a picture is not in the album."""
+        place = np.full(int(max(self.rows.max(initial=-1), pairs.max(initial=-1))) + 2, -1)
+        place[self.rows] = np.arange(len(self.rows))
+        found: Ints = place[pairs]
+        return found[(found >= 0).all(axis=1)]
 
     def learned(self, pairs: Ints) -> "Album":
         """The same pictures with what people found alike."""

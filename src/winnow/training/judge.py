@@ -20,6 +20,7 @@ from winnow.training import likeness
 from winnow.training.dataset import Dataset
 from winnow.training.fit import names, user_side, wanted
 
+Fitted = tuple[str, str, Path]  # rung, model, folder
 FOUND = 100  # places of a retrieved list that count
 
 
@@ -62,19 +63,18 @@ def held_out(data: Dataset) -> HeldOut:
 
 
 def _retrievers(system: System, data: Dataset, folder: Path, threads: int) -> list[Record]:
-    asked = wanted(data.test)
-    rungs = [(rung, name.removeprefix(f"{rung}-"), folder / "retrieval" / name, isinstance(model, PictureRetriever))
-             for rung, name, model in names(system.retrieval)]  # fmt: skip
-    looking = [rung[:3] for rung in rungs if rung[3]]
+    """Those that look at pictures by likeness, those that read features by what people wanted."""
+    asked, looking, reading = wanted(data.test), list[Fitted](), list[Fitted]()
+    for rung, name, model in names(system.retrieval):
+        one = (rung, name.removeprefix(f"{rung}-"), folder / "retrieval" / name)
+        (looking if isinstance(model, PictureRetriever) else reading).append(one)
     records = []
     if looking and data.album is not None:
         questions = likeness.questions(system, data.album, asked)
         records += likeness.evaluate(looking, questions, data.album, threads=threads)
-    if len(looking) < len(rungs):
+    if reading:
         rows = user_side(system, data, asked)
-        lists = [
-            Retrieved(rung, model, found(at, rows, threads=threads)) for rung, model, at, looks in rungs if not looks
-        ]
+        lists = [Retrieved(rung, model, found(place, rows, threads=threads)) for rung, model, place in reading]
         records += retrievers.evaluate(lists, _queries(data, rows), recall_k=FOUND)
     return records
 

@@ -4,7 +4,7 @@ Q queries, C pictures to be found, N pictures in all, D numbers in a vector.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,29 +26,37 @@ Values = dict[tuple[str, str], Floats]  # head and metric → value of each quer
 
 FIRST, DEEP = 10, 100  # places that precision and NDCG, and recall, look at
 MOST_QUERIES = 2_000
-_AT_ONCE = 256
+LIKED = "liked"
+_SCORES = 1 << 24  # in memory at once
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What is asked, and what should be found.
+    """What is asked, and what should be found: pictures of the same group, or else those paired with it.
 
     Args:
         head: what makes an answer right: the relevance column, or `liked` for what people chose.
-        queries: positions in the album, int64 [Q].
-        corpus: positions in the album that may be found, int64 [C].
-        right: (query, positions) → bool [C] for the q-th query.
+        queries: positions in the album, ascending, int64 [Q].
+        corpus: positions in the album that may be found, ascending, int64 [C].
+        groups: of all pictures, int64 [N]; None where pairs say what is right.
+        pairs: positions of a query and of what is right for it, within the corpus, int64 [P, 2].
     """
 
     head: str
     queries: Ints
     corpus: Ints
-    right: NDArray[np.bool_] | Ints
+    groups: Ints | None = None
+    pairs: Ints = field(default_factory=lambda: np.empty((0, 2), np.int64))
 
     def hits(self, span: slice) -> NDArray[np.bool_]:
         """Which of the corpus are right for some of the queries, bool [q, C]; never the query itself."""
         queries = self.queries[span]
-        found = self.right[queries][:, None] == self.right[self.corpus] if self.right.ndim == 1 else self.right[span]
+        if self.groups is not None:
+            found = self.groups[queries][:, None] == self.groups[self.corpus]
+        else:
+            found = np.zeros((len(queries), len(self.corpus)), bool)
+            query, answer = self.pairs[np.isin(self.pairs[:, 0], queries)].T
+            found[np.searchsorted(queries, query), np.searchsorted(self.corpus, answer)] = True
         return np.asarray(found & (queries[:, None] != self.corpus))
 
 
@@ -64,17 +72,8 @@ def questions(system: System, album: Album, asked: Examples) -> list[Question]:
     if system.relevance is not None:
         queries = _some(np.flatnonzero(album.mask("test") & (album.groups >= 0)))
         found.append(Question(system.relevance.columns[-1], queries, np.flatnonzero(~album.mask("test")), album.groups))
-    place = np.full(
-        int(max(album.rows.max(initial=-1), asked.user.max(initial=-1), asked.item.max(initial=-1))) + 2, -1
-    )
-    place[album.rows] = np.arange(len(album))
-    pairs = np.stack([place[asked.user], place[asked.item]], axis=1)
-    pairs = pairs[(pairs >= 0).all(axis=1)]
-    queries = _some(np.unique(pairs[:, 0]))
-    right = np.zeros((len(queries), len(album)), bool)
-    kept = np.isin(pairs[:, 0], queries)
-    right[np.searchsorted(queries, pairs[kept, 0]), pairs[kept, 1]] = True
-    found.append(Question("liked", queries, np.arange(len(album)), right))
+    pairs = album.positions(np.stack([asked.user, asked.item], axis=1))
+    found.append(Question(LIKED, _some(np.unique(pairs[:, 0])), np.arange(len(album)), pairs=pairs))
     return [q for q in found if len(q.queries) and len(q.corpus)]
 
 
@@ -145,8 +144,9 @@ def measured(question: Question, vectors: Vectors) -> dict[str, Floats]:
     """Metric → value of each query, float64 [Q]; NaN where nothing is right."""
     corpus = np.ascontiguousarray(vectors[question.corpus])
     parts = []
-    for start in range(0, len(question.queries), _AT_ONCE):
-        span = slice(start, start + _AT_ONCE)
+    step = max(1, _SCORES // len(corpus))
+    for start in range(0, len(question.queries), step):
+        span = slice(start, start + step)
         scores = vectors[question.queries[span]] @ corpus.T
         scores[question.queries[span][:, None] == question.corpus] = -np.inf  # nothing is an answer to itself
         order = np.argsort(-scores, axis=1, kind="stable")

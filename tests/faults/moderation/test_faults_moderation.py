@@ -71,7 +71,9 @@ def test_a_killed_process_leaves_a_whole_log_with_all_that_it_acknowledged(make,
     with sqlite3.connect(court.ledger.folder / "decisions.db") as c:
         c.execute("DELETE FROM record WHERE seq >= ?", (last,))
     c.close()
-    assert court.ledger.verify().first_bad == last
+    found = court.ledger.verify()
+    assert found.first_bad == last
+    assert found.problem.endswith("are missing at the end")
 
 
 def test_reviewers_in_several_processes_never_share_a_post(make):

@@ -106,7 +106,8 @@ def test_what_a_killed_process_left_without_a_seal_is_sealed_before_it_is_told_a
     log.close()
     again = make(folder=log.folder.parent)
     again.decide([post("post 11 blarg", "r11")])
-    assert spoil(log, ("DELETE FROM record WHERE seq = 14", ())).first_bad == 14
+    found = spoil(log, ("DELETE FROM record WHERE seq = 14", ()))
+    assert found.problem == "records 14 to 14 are missing at the end"
 
 
 def test_log_and_seals_cut_together_are_found_by_a_head_noted_elsewhere(log):

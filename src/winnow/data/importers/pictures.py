@@ -47,10 +47,17 @@ class Pictures(Importer):
             except InputError as error:
                 self._refused(name, error)
             if len(rows) == _AT_ONCE:
-                yield self._table.name, pl.DataFrame(rows, infer_schema_length=None)
+                yield from self._frames(rows)
                 rows = []
-        if rows:
-            yield self._table.name, pl.DataFrame(rows, infer_schema_length=None)
+        yield from self._frames(rows)
+
+    def _frames(self, rows: list[dict[str, Any]]) -> Iterator[Part]:
+        """One frame for all rows that set the same columns: a null would clear what a row does not speak of."""
+        alike: dict[frozenset[str], list[dict[str, Any]]] = {}
+        for row in rows:
+            alike.setdefault(frozenset(row), []).append(row)
+        for some in alike.values():
+            yield self._table.name, pl.DataFrame(some, infer_schema_length=None)
 
     def _found(self, path: Path) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
         """Id, bytes and further columns of every picture."""
