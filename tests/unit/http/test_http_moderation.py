@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "moderation"))
 from moderation_world import POLICY, SETTINGS, WORDS, Broken
 
 from winnow.http import app as http
-from winnow.http import keys, moderation
+from winnow.http import keys
 from winnow.moderation.judge import Panel
 from winnow.moderation.moderation import Moderation
 from winnow.project import Project
@@ -39,8 +39,6 @@ def serve(folder):
 
     def serve():
         app = http.create(Project(folder))
-        if not any(getattr(r, "path", "") == "/v1/moderations" for r in app.routes):
-            app.include_router(moderation.router)
         client = TestClient(app, raise_server_exceptions=False)
         client.__enter__()
         opened.append(client)
