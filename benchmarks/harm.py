@@ -93,6 +93,12 @@ def biases(p: Floats, truth: Ints, classes: Sequence[int]) -> NDArray[np.float64
     return chosen
 
 
+def ece_by_chance(p: Floats, draws: int = 20) -> float:
+    """The ECE that a model without any fault would have on so few rows: labels are drawn from its own probabilities."""
+    rng = np.random.default_rng(0)
+    return float(np.mean([ece((rng.random(len(p)) < p).astype(np.float64), p) for _ in range(draws)]))
+
+
 def shown(title: str, rows: Sequence[dict[str, Any]]) -> None:
     """Rows as a table on the error stream."""
     table = Table(*rows[0], title=title)
@@ -175,7 +181,7 @@ def mlma() -> dict[str, Any]:
 
 
 def _mlma_figures(p: Any, groups: Any, valid: Labelled, test: Labelled, language: Ints) -> dict[str, Any]:
-    figures, gains, worst = {}, {}, {}
+    figures, gains, worst, chance = {}, {}, {}, {}
     for task, own in groups.items():
         answers = {k: _answered(*p[k][task], own, valid, task in harm_data.ONE_OF) for k in p}
         truth = np.stack([test.labels[h] for h in own], axis=1) > 0.5
@@ -187,12 +193,13 @@ def _mlma_figures(p: Any, groups: Any, valid: Labelled, test: Labelled, language
             figures |= {f"{task} {name} {k}": interval(v) for k, v in drawn.items()}
             gains[f"{task} {name}"] = difference(drawn["multi"], drawn["single"])
         common = [i for i, h in enumerate(own) if test.labels[h].sum() >= 20]
+        chance[task] = max(round(ece_by_chance(p["multi"][task][1][:, i]), 4) for i in common)
         worst[task] = max(round(ece(test.labels[own[i]], p["multi"][task][1][:, i]), 4) for i in common)
     shown("mlma, macro-F1", [{"task": n, "multi": figures[f"{n} multi"], "single": figures[f"{n} single"], "gain": g}
                              for n, g in gains.items()])  # fmt: skip
     mean = {k: round(float(np.mean([figures[f"{t} all {k}"].value for t in groups])), 4) for k in p}
     return {"figures": {n: rounded(v) for n, v in figures.items()}, "gain": {n: rounded(v) for n, v in gains.items()},
-            "worst ece": worst, "ours": mean["multi"], "peer": mean["single"],
+            "worst ece": worst, "by chance": chance, "ours": mean["multi"], "peer": mean["single"],
             "ratio": round(mean["multi"] / mean["single"], 3), "unit": "macro-F1, mean over tasks"}  # fmt: skip
 
 

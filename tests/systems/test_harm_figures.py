@@ -40,6 +40,12 @@ def test_the_best_threshold_is_the_best():
     assert all(f1(best) >= f1(t) - 1e-9 for t in p)
 
 
+def test_chance_alone_gives_less_error_of_calibration_on_more_rows():
+    few, many = (harm.ece_by_chance(np.random.default_rng(1).random(n)) for n in (150, 15_000))
+    assert few > 0.05
+    assert many < 0.02
+
+
 def test_folds_hold_every_class_alike_and_every_row_once():
     classes = np.repeat([0, 1], [50, 205])
     fold = harm.folds(classes, 5)

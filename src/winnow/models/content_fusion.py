@@ -82,7 +82,8 @@ class EarlyFusion(ContentModel):
         fit(rows, inputs.widths, blocks=self.blocks(heads), settings=settings, run=run.part("", 0.5),
             key=f"fusion {digest(self)} {seen}")  # fmt: skip
         shutil.copyfile(run.folder / "ngrams" / _NGRAMS, run.folder / _NGRAMS)
-        shutil.rmtree(run.folder / "ngrams")
+        for part in (run.folder / "ngrams", *run.folder.glob("member*")):  # checkpoints, and what folds left
+            shutil.rmtree(part)
         return [_NETWORK, FILE, _NGRAMS], {"runs": list(self.ngrams.runs), "bits": self.ngrams.bits}
 
     def _ngram_logits(self, train: Labelled, heads: tuple[str, ...], run: Run) -> tuple[Values, NGramsScorer]:

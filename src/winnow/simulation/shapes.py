@@ -25,12 +25,13 @@ def picture(kind: str, seed: int, *, side: int = SIDE) -> NDArray[np.uint8]:
     middle, size = rng.uniform(-0.3, 0.3, 2), rng.uniform(0.35, 0.6)
     inside = _inside(kind, (x - middle[0]) / size, (y - middle[1]) / size)[..., None]
     pixels = np.where(inside, colours[0], colours[1]) + rng.normal(0, 8, (side, side, 3))
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    scene: NDArray[np.uint8] = np.clip(pixels, 0, 255).astype(np.uint8)
+    return scene
 
 
 def _inside(kind: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
     far, square = np.hypot(x, y), np.maximum(np.abs(x), np.abs(y)) < 1
-    shapes = {
+    shapes: dict[str, NDArray[np.bool_]] = {
         "disc": far < 1,
         "ring": (far < 1) & (far > 0.6),
         "square": square,

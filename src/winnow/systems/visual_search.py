@@ -2,9 +2,6 @@
 
 import winnow as w
 from winnow import days, hours, labels, ms, policy, slate, sources
-from winnow.models.picture_contrastive import ContrastivePictures
-from winnow.models.picture_looks import Looks
-from winnow.models.picture_metric import MetricPictures
 
 # 1. Frame ---------------------------------------------------------------------------------------
 frame = w.Frame(
@@ -31,7 +28,7 @@ outcomes = w.Labels(of=seen, within=hours(1), heads={"click": labels.any(click),
 features: list[w.Feature] = []
 
 # 4. Model: one ladder; what it finds is ordered by how alike it is ----------------------------------
-retrieval = w.Ladder(L0=Looks(), L1=ContrastivePictures(), L2=MetricPictures())
+retrieval = w.Ladder(L0=w.Looks(), L1=w.ContrastivePictures(), L2=w.MetricPictures())
 
 # 5. Serve ---------------------------------------------------------------------------------------
 pipeline = w.Pipeline(

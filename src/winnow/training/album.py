@@ -49,6 +49,7 @@ class Album:
         hundredths: 0 to 99 for each picture, the same for near-duplicates and in every run, int64 [N]: its part.
         pixels: a side S → uint8 [N, S, S, 3].
         pairs: rows of pictures that people found alike while the training part lasted, int64 [P, 2].
+        name: the same for the same pictures of the same rows.
     """
 
     rows: Ints
@@ -56,6 +57,7 @@ class Album:
     hundredths: Ints
     pixels: Callable[[int], Pixels]
     pairs: Ints
+    name: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -117,7 +119,8 @@ def build(stores: Stores, system: System, *, as_of: int) -> Album | None:
     none = np.empty((0, 2), np.int64)
     rows = table["row"].to_numpy().astype(np.int64)
     hundredths = _decided(_hundredths(table), table, system, ids=stores.log.ids)
-    return Album(rows[good], groups[good], hundredths[good], lambda side: shelf.pixels(side)[good], none)
+    name = digest([rows[good].tolist(), table[system.picture].filter(pl.Series(good)).to_list()])
+    return Album(rows[good], groups[good], hundredths[good], lambda side: shelf.pixels(side)[good], none, name)
 
 
 def _codes(table: pl.DataFrame, column: str | None) -> Ints:

@@ -16,7 +16,7 @@ from winnow.evaluation.report import Record, record
 from winnow.evaluation.retrievers import STAGE
 from winnow.models.examples import Examples
 from winnow.models.picture_retrieval import load_picture_encoder
-from winnow.models.retrieval import ROWS, VECTORS, write_items
+from winnow.models.retrieval import VECTORS, write_items
 from winnow.training.album import Album
 
 Ints = NDArray[np.int64]
@@ -27,6 +27,7 @@ Values = dict[tuple[str, str], Floats]  # head and metric → value of each quer
 FIRST, DEEP = 10, 100  # places that precision and NDCG, and recall, look at
 MOST_QUERIES = 2_000
 LIKED = "liked"
+_ALBUM = "album.txt"  # which pictures the vectors are of
 _SCORES = 1 << 24  # in memory at once
 
 
@@ -87,11 +88,12 @@ def embed(folder: Path, album: Album, *, threads: int) -> None:
     """Encodes the whole album into `item_vectors.npy` and `item_rows.npy` of a fitted retriever's folder."""
     encoder = load_picture_encoder(folder, threads=threads)
     write_items(folder, album.rows, encoder.encode(album.pixels(encoder.side)))
+    (folder / _ALBUM).write_text(album.name)
 
 
 def vectors_of(folder: Path, album: Album, *, threads: int) -> Vectors:
     """The vectors of an album by a fitted retriever, float32 [N, D]."""
-    if (folder / ROWS).exists() and np.array_equal(np.load(folder / ROWS), album.rows):
+    if (folder / _ALBUM).exists() and (folder / _ALBUM).read_text() == album.name:
         stored: Vectors = np.load(folder / VECTORS, mmap_mode="r")
         return stored
     encoder = load_picture_encoder(folder, threads=threads)

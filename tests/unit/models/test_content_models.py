@@ -230,6 +230,8 @@ def test_a_damaged_or_other_model_is_not_opened(tmp_path):
 
 def test_opening_and_judging_need_no_torch(tmp_path):
     fit(replace(FUSION, epochs=1), tmp_path)
+    listed = json.loads((tmp_path / "meta.json").read_text())["files"]
+    assert {p.name for p in tmp_path.iterdir()} == {*listed, "meta.json"}
     code = (
         "import sys; from pathlib import Path; from winnow.models.content import *;"
         f"s = load_content_scorer(Path({str(tmp_path)!r})); s.score(Content(['zorp']));"
