@@ -33,7 +33,7 @@ def project(tmp_path_factory):
     shapes.write(folder / "shapes", 20)
     project = Project.init(folder / "shop", NAME)
     (file,) = project.system_files
-    ladder = "retrieval = w.Ladder(L0=Looks(), L1=Looks(), L2=Looks())"
+    ladder = "retrieval = w.Ladder(L0=w.Looks(), L1=w.Looks(), L2=w.Looks())"
     file.write_text(re.sub(r"retrieval = w\.Ladder\(.*\)", ladder, file.read_text()))
     project = Project(folder / "shop")
     project.import_data("pictures", folder / "shapes", progress=False)

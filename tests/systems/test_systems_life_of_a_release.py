@@ -112,13 +112,13 @@ def test_later_events_change_no_training_row(project):
 
 
 def test_no_label_reaches_its_own_features(project, monkeypatch):
-    """Features that look an hour ahead, and so see an impression's own outcome, are refused by name."""
+    """Features that look a day ahead, and so see an impression's own outcome, are refused by name."""
     system = project.system(SYSTEM)
     project.history.sync(project.log)
     as_of = now_us()
     honest = dataset.build(project, system, as_of=as_of)
     real = HistoryState.windows
-    monkeypatch.setattr(HistoryState, "windows", lambda self, a, keys, at: real(self, a, keys, at + 3_600_000_000))
+    monkeypatch.setattr(HistoryState, "windows", lambda self, a, keys, at: real(self, a, keys, at + 86_400_000_000))
     with pytest.raises(InputError, match="input-after-row") as error:
         dataset.build(project, system, as_of=as_of, split=honest.split)
     assert any("video_author_impression_count_ever" in problem.what for problem in error.value.problems)

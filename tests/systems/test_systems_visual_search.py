@@ -24,7 +24,7 @@ from winnow.simulation import shapes
 
 NAME = "visual_search"
 EACH = 25
-LADDER = "retrieval = w.Ladder(L0=Looks(), L1=Looks(side=32), L2=Looks(side=48))"
+LADDER = "retrieval = w.Ladder(L0=w.Looks(), L1=w.Looks(side=32), L2=w.Looks(side=48))"
 
 
 def quick(folder, ladder=LADDER):
@@ -142,8 +142,8 @@ def test_a_trained_rung_finds_twice_as_much_as_looks(grown, tmp_path):
     """Shapes of random colours: what they look like from afar says little, their kinds can be learned."""
     shutil.copytree(grown, tmp_path / "shop")
     shapes.write(tmp_path / "more", 2 * EACH)
-    learned = "L1=ContrastivePictures(side=32, epochs=4), L2=MetricPictures(side=32, epochs=12))"
-    project = quick(tmp_path / "shop", f"retrieval = w.Ladder(L0=Looks(), {learned}")
+    learned = "L1=w.ContrastivePictures(side=32, epochs=4), L2=w.MetricPictures(side=32, epochs=12))"
+    project = quick(tmp_path / "shop", f"retrieval = w.Ladder(L0=w.Looks(), {learned}")
     project.import_data("pictures", tmp_path / "more", progress=False)
     outcome = project.train(NAME)
     map_of = {r["rung"]: r["value"] for r in pick(outcome.records, metric="map", head="kind")}
@@ -404,7 +404,7 @@ def test_clicks_become_pairs_to_learn_from_and_to_be_judged_by(project):
 
 def test_a_worse_encoder_does_not_pass_the_gate(project):
     """Its pictures are 2 pixels wide: it sees next to nothing."""
-    changed = quick(project.folder, LADDER.replace("L2=Looks(side=48)", "L2=Looks(side=2)"))
+    changed = quick(project.folder, LADDER.replace("L2=w.Looks(side=48)", "L2=w.Looks(side=2)"))
     verdict = changed.train(NAME, promote=True).verdict
     assert not verdict.promoted
     assert "map is worse" in verdict.why
@@ -415,7 +415,7 @@ def test_a_change_of_encoder_mixes_no_answers(project):
     sent = SearchRequest(picture=a_new_one(seed=997))
     runtime, replies, stop = project.runtime, [], threading.Event()
     before = runtime.search(NAME, sent)
-    changed = quick(project.folder, LADDER.replace("L2=Looks(side=48)", "L2=Looks(side=64)"))
+    changed = quick(project.folder, LADDER.replace("L2=w.Looks(side=48)", "L2=w.Looks(side=64)"))
     release = changed.train(NAME, seed=2).verdict.candidate
 
     def ask():

@@ -15,7 +15,7 @@ from winnow.console.mirror import Mirror
 from winnow.console.origin import check_origin
 from winnow.core.errors import WinnowError
 from winnow.http import app as http
-from winnow.http import errors, pictures, search
+from winnow.http import errors
 from winnow.http.process import project_folder
 from winnow.project import Project
 
@@ -42,8 +42,6 @@ def create(project: Project | None = None) -> FastAPI:
     """
     project = project or Project(project_folder())
     app = http.create(project)
-    app.include_router(search.router)
-    app.include_router(pictures.router)
     app.include_router(_reading(Mirror(project.log, project.tables, project.events)))
     app.add_middleware(Page, local=project.settings.open_to_all, index=_index(project))
     return app

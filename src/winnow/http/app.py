@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 import winnow
-from winnow.http import control, errors, hot, moderation
+from winnow.http import control, errors, hot, moderation, pictures, search
 from winnow.http.guard import Guard
 from winnow.http.keys import Keys
 from winnow.http.openapi import describe
@@ -34,8 +34,8 @@ def create(project: Project | None = None) -> FastAPI:
 
     app = FastAPI(title="Winnow", version=winnow.__version__, lifespan=running, redirect_slashes=False)
     app.router.routes[:0] = hot.routes()
-    app.include_router(control.router)
-    app.include_router(moderation.router)
+    for part in (control, search, pictures, moderation):
+        app.include_router(part.router)
     keys = None if project.settings.open_to_all else Keys(project.folder)
     app.add_middleware(Guard, keys=keys, limit=server.body_limit_bytes)
     errors.register(app)
