@@ -38,7 +38,9 @@ class Plan:
     def of(cls, features: Iterable[Feature], labels: Labels) -> "Plan":
         """The plan of a system's features for the rows that its impressions name."""
         roles = {table.name: role for role, table in reversed(list(labels.of.refs.items()))}
-        roles[labels.item.name] = labels.item_role  # where users and items are rows of one table, features tell of items
+        roles[labels.item.name] = (
+            labels.item_role
+        )  # where users and items are rows of one table, features tell of items
         return cls(tuple(features), roles)
 
     @cached_property

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ Method = Literal["isotonic", "platt"]
 FILE = "calibration.npz"
 _EDGE = 1e-6
 _LEAST_ROWS = 50
+_NEWTON_STEPS = 50
+_RIDGE = 1e-6
 _BLOCK_PRIOR = 5.0  # rows by which each isotonic step leans on its own mean prediction
 
 
@@ -124,26 +126,45 @@ def isotonic(x: Values, y: Values) -> Curve:
 
 
 def platt(x: Values, y: Values) -> Curve:
-    """sigmoid(a · logit(x) + b) as a curve of 201 knots, a >= 0 by Newton's method.
+    """sigmoid(a · logit(x) + b) as a curve of 201 knots, a >= 0, by Newton's method with steps that never lose.
 
-    Source: Platt 1999.
+    Source: Platt 1999; Lin, Lin and Weng 2007 (the line search).
     """
     z = _logit(x)
     design, weights = np.stack([z, np.ones_like(z)], axis=1), np.array([1.0, 0.0])
-    for _ in range(50):
+    for _ in range(_NEWTON_STEPS):
         p = _sigmoid(design @ weights)
-        hessian = design.T @ (design * (p * (1 - p))[:, None]) + 1e-6 * np.eye(2)
-        step = np.linalg.solve(hessian, design.T @ (y - p) - 1e-6 * weights)
-        weights = weights + np.clip(step, -2, 2)
+        hessian = design.T @ (design * (p * (1 - p))[:, None]) + _RIDGE * np.eye(2)
+        newton = np.asarray(np.linalg.solve(hessian, design.T @ (y - p) - _RIDGE * weights), np.float64)
+        step = _shortened(newton, weights, design, y)
+        weights = weights + step
         if float(np.abs(step).max()) < 1e-9:
             break
+    slope, shift = weights if weights[0] >= 0 else (0.0, float(_logit(y.mean())))
     knots = np.linspace(-14, 14, 201)
-    return _sigmoid(knots), np.clip(_sigmoid(max(weights[0], 0.0) * knots + weights[1]), _EDGE, 1 - _EDGE)
+    return _sigmoid(knots), np.clip(_sigmoid(slope * knots + shift), _EDGE, 1 - _EDGE)
 
 
-def _logit(p: Values) -> Values:
+def _shortened(step: Values, weights: Values, design: Values, y: Values) -> Values:
+    """The step, halved until the loss does not grow; nothing when it always does."""
+    before = _loss(weights, design, y)
+    for _ in range(_NEWTON_STEPS):
+        if _loss(weights + step, design, y) <= before:
+            return step
+        step = step / 2
+    return np.zeros_like(step)
+
+
+def _loss(weights: Values, design: Values, y: Values) -> float:
+    """Negative log-likelihood of a logistic regression, with its ridge."""
+    score = design @ weights
+    return float(np.sum(np.logaddexp(0.0, score) - y * score) + _RIDGE / 2 * weights @ weights)
+
+
+def _logit(p: Any) -> Values:
     p = np.clip(p, _EDGE, 1 - _EDGE)
-    return np.log(p / (1 - p))
+    odds: Values = np.log(p / (1 - p))
+    return odds
 
 
 def _sigmoid(z: Values) -> Values:

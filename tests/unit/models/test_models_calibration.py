@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from winnow.core.errors import InputError
-from winnow.models.calibration import Calibration, isotonic
+from winnow.models.calibration import Calibration, isotonic, platt
 
 TYPES = {"click": "binary", "seconds": "regression"}
 
@@ -71,3 +71,21 @@ def test_errors(tmp_path):
     (tmp_path / "calibration.npz").write_bytes(b"nonsense")
     with pytest.raises(InputError, match=r"calibration\.npz"):
         Calibration.open(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_platt_finds_the_optimum_wherever_it_starts(seed):
+    """At the optimum the mean prediction is the mean label, however far the raw predictions are off."""
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(rng.uniform(-3, 3), rng.uniform(0.3, 4), 500)
+    labels = (rng.random(500) < 1 / (1 + np.exp(-truth))).astype(float)
+    raw = 1 / (1 + np.exp(-(truth * rng.uniform(0.05, 12) + rng.uniform(-9, 9))))
+    if labels.min() == labels.max():
+        return
+    found = np.interp(raw, *platt(raw, labels))
+    assert found.mean() == pytest.approx(labels.mean(), abs=0.01)
+
+
+def test_platt_of_predictions_that_point_the_wrong_way_is_the_base_rate():
+    raw, labels = np.linspace(0.1, 0.9, 100), (np.arange(100) < 30).astype(float)
+    assert np.allclose(platt(raw, labels)[1], 0.3, atol=1e-6)
