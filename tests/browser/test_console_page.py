@@ -1,30 +1,23 @@
 """The page of `winnow demo` in a real browser: a click changes the next list, and everything works by keyboard."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
 
 import pytest
+from pages import answers, eventually
 
-CHROMIUM = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
-    "--window-size=1360,1000",
-]
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(not shutil.which("chromedriver"), reason="needs chromium and chromium-driver"),
 ]
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     """A small world, trained and served, as `winnow demo` does it."""
-    import httpx
 
     folder = tmp_path_factory.mktemp("demo")
     with socket.socket() as one:
@@ -38,7 +31,7 @@ def url(tmp_path_factory):
         )
     try:
         address, give_up_at = f"http://127.0.0.1:{port}", time.monotonic() + 400
-        while not _ready(httpx, address):
+        while not answers(f"{address}/health/ready"):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < give_up_at, log.read_text()
             time.sleep(0.25)
@@ -46,37 +39,6 @@ def url(tmp_path_factory):
     finally:
         process.terminate()
         process.wait(30)
-
-
-def _ready(httpx, address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/health/ready", trust_env=False).is_success
-    except httpx.TransportError:
-        return False
-
-
-@pytest.fixture
-def browser(tmp_path):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    for flag in (*CHROMIUM, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    yield driver
-    complaints = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
-    driver.quit()
-    assert not complaints
-
-
-def eventually(test, seconds: float = 15):
-    give_up_at = time.monotonic() + seconds
-    while not (found := test()):
-        assert time.monotonic() < give_up_at, "waited too long"
-        time.sleep(0.05)
-    return found
 
 
 def found(browser, selector: str):

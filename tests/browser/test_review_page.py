@@ -2,24 +2,17 @@
 
 import base64
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import time
 import zlib
 
 import pytest
+from pages import chrome, eventually
 
-CHROMIUM = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
-    "--window-size=1100,1000",
-]
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(not shutil.which("chromedriver"), reason="needs chromium and chromium-driver"),
 ]
 SERVE = """
 import sys, uvicorn
@@ -122,14 +115,7 @@ def answers(client, process, log) -> bool:
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    for flag in (*CHROMIUM, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver = chrome(tmp_path_factory.mktemp("profile"), width=1100)
     yield driver
     driver.quit()
 
@@ -143,14 +129,6 @@ def browser(chromium):
     chromium.execute_script("sessionStorage.clear()")
     chromium.get("about:blank")
     assert not [entry for entry in said if entry["level"] == "SEVERE" and "/review/next" not in entry["message"]]
-
-
-def eventually(test, seconds: float = 15):
-    give_up_at = time.monotonic() + seconds
-    while not (found := test()):
-        assert time.monotonic() < give_up_at, "waited too long"
-        time.sleep(0.05)
-    return found
 
 
 def text(browser, selector: str) -> str:

@@ -2,27 +2,21 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
 import time
 
 import pytest
+from pages import answers, eventually
 
 from winnow.project import Project
 from winnow.simulation import shapes
 
-CHROMIUM = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
-    "--window-size=1360,1000",
-]
 NAME = "visual_search"
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(not shutil.which("chromedriver"), reason="needs chromium and chromium-driver"),
 ]
 
 
@@ -54,44 +48,11 @@ def url(project):
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
     try:
         address = f"http://127.0.0.1:{port}"
-        eventually(lambda: process.poll() is None and _ready(address), 60)
+        eventually(lambda: process.poll() is None and answers(f"{address}/health/ready"), 60)
         yield address
     finally:
         process.terminate()
         process.wait(30)
-
-
-def _ready(address):
-    import httpx
-
-    try:
-        return httpx.get(f"{address}/health/ready", trust_env=False).is_success
-    except httpx.TransportError:
-        return False
-
-
-@pytest.fixture
-def browser(tmp_path):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    for flag in (*CHROMIUM, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    yield driver
-    complaints = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
-    driver.quit()
-    assert not complaints
-
-
-def eventually(test, seconds=15):
-    give_up_at = time.monotonic() + seconds
-    while not (found := test()):
-        assert time.monotonic() < give_up_at, "waited too long"
-        time.sleep(0.05)
-    return found
 
 
 def shown(browser):

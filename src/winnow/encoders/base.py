@@ -4,6 +4,7 @@ Subclassing `Encoder` registers one. Declaring costs nothing; `open` loads what 
 same vector whatever it is encoded together with, so that vectors can be made when and where it suits.
 """
 
+import fcntl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -83,6 +84,26 @@ class Encoder(Declared):
             Unavailable: a package or a file that it needs is not there.
         """
         raise NotImplementedError
+
+
+def made_once(folder: Path, opened: Callable[[], Encode | None], make: Callable[[], None]) -> Encode | None:
+    """What `opened` gives, once one process has made the files that it needs, if they are not there.
+
+    Args:
+        folder: where the files go.
+        opened: opens them; None when they are not there or are damaged.
+        make: makes them; other processes wait meanwhile.
+    """
+    found = opened()
+    if found is not None:
+        return found
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "making").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = opened()  # another process may have made them meanwhile
+        if found is None:
+            make()
+    return found or opened()
 
 
 def normalised(vectors: NDArray[Any]) -> Floats:

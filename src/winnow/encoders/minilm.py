@@ -1,6 +1,5 @@
 """Sentence vectors by a small BERT: MiniLM from its package, or any encoder of its kind from a folder or archive."""
 
-import fcntl
 import json
 import shutil
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from winnow.core.errors import InputError, Problem
-from winnow.encoders.base import Encode, Encoder, Floats, normalised, not_installed
+from winnow.encoders.base import Encode, Encoder, Floats, made_once, normalised, not_installed
 from winnow.encoders.bert import Precision, graph, weights_of
 from winnow.encoders.weights import Place
 
@@ -64,15 +63,8 @@ class MiniLM(Encoder):
     def open(self, folder: Path) -> Encode:
         for package in ("onnxruntime", "tokenizers"):
             _installed(package)
-        opened = self._opened(folder)
-        if opened is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "making").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                opened = self._opened(folder)  # another process may have made the files meanwhile
-                if opened is None:
-                    self._make(folder)
-        return opened or _Sentences(folder, self.longest)
+        made = made_once(folder, lambda: self._opened(folder), lambda: self._make(folder))
+        return made or _Sentences(folder, self.longest)
 
     def _opened(self, folder: Path) -> "_Sentences | None":
         """None when the files are not there, or are damaged: what their readers raise then is not documented."""

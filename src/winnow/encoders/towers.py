@@ -1,6 +1,5 @@
 """Image vectors by well-known models, for those who have their weights: CLIP, SigLIP and DINOv2."""
 
-import fcntl
 import json
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ import numpy as np
 
 from winnow.core.errors import InputError, Problem
 from winnow.encoders import vit
-from winnow.encoders.base import Encode, Encoder, Floats, Media, normalised, not_installed
+from winnow.encoders.base import Encode, Encoder, Floats, Media, made_once, normalised, not_installed
 from winnow.encoders.bert import Precision, weights_of
 from winnow.encoders.picture_input import Preparation
 from winnow.encoders.picture_place import CONFIG, PREPARATION, WEIGHTS, PicturePlace
@@ -49,15 +48,8 @@ class _Tower(Encoder):
         for package, extra in _NEEDED.items():
             if find_spec(package) is None:
                 raise not_installed(package.replace("PIL", "pillow"), extra)
-        opened = self._opened(folder)
-        if opened is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "making").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                opened = self._opened(folder)  # another process may have made the files meanwhile
-                if opened is None:
-                    self._make(folder)
-        return opened or _Pictures(folder, self.size)
+        made = made_once(folder, lambda: self._opened(folder), lambda: self._make(folder))
+        return made or _Pictures(folder, self.size)
 
     def _opened(self, folder: Path) -> "_Pictures | None":
         """None when the files are not there, or are damaged: what their readers raise then is not documented."""

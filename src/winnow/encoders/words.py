@@ -10,13 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.encoders.base import Encode, Encoder, Floats, normalised
+from winnow.media.rolling import Hashes, between, mixed, running
 
-Hashes = NDArray[np.uint64]
 LONGEST = 20_000  # characters of a text that are read
 _SPACE = 32
-_BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
-_INVERSE = pow(_BASE, -1, 1 << 64)
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of SplitMix64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +54,9 @@ def _characters(text: str) -> NDArray[np.uint32]:
 
 def _hashed(characters: NDArray[np.uint32], encoder: HashedWords) -> Floats:
     edges = np.flatnonzero(characters == _SPACE)
-    sums = _running(characters)
-    words = _between(sums, edges[:-1] + 1, edges[1:])
-    pairs = _mixed(words[:-1] * np.uint64(3) + words[1:])
+    sums = running(characters)
+    words = between(sums, edges[:-1] + 1, edges[1:])
+    pairs = mixed(words[:-1] * np.uint64(3) + words[1:])
     pieces = [_pieces(sums, edges, length=length) for length in encoder.pieces]
     vector = np.zeros(encoder.size)
     for found, weight in ((np.concatenate([words, pairs]), 1.0), (_joined(pieces), encoder.piece_weight)):
@@ -80,28 +77,4 @@ def _pieces(sums: Hashes, edges: NDArray[np.int64], *, length: int) -> Hashes:
     inner = np.searchsorted(edges, starts, side="right")
     next_edge = np.append(edges, len(sums))[inner]
     starts = starts[next_edge >= starts + length - 1]
-    return _mixed(_between(sums, starts, starts + length) + np.uint64(length))
-
-
-def _running(characters: NDArray[np.uint32]) -> Hashes:
-    """Running sums of character x base^place modulo 2^64, from which the hash of any run is a difference."""
-    powers = _powers(_BASE, len(characters))
-    return np.concatenate([np.zeros(1, np.uint64), np.cumsum(characters.astype(np.uint64) * powers)])
-
-
-def _between(sums: Hashes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Hashes:
-    """The hash of each run, the same wherever it stands."""
-    return _mixed((sums[stops] - sums[starts]) * _powers(_INVERSE, len(sums))[starts])
-
-
-def _powers(base: int, size: int) -> Hashes:
-    factors = np.full(max(size, 1), base, np.uint64)
-    factors[0] = 1
-    return np.cumprod(factors)[:size]
-
-
-def _mixed(values: Hashes) -> Hashes:
-    """SplitMix64's finaliser (Steele, Lea and Flood, OOPSLA 2014): near values get unrelated ones."""
-    values = (values ^ (values >> np.uint64(30))) * _MIX[0]
-    values = (values ^ (values >> np.uint64(27))) * _MIX[1]
-    return values ^ (values >> np.uint64(31))
+    return mixed(between(sums, starts, starts + length) + np.uint64(length))

@@ -15,16 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.media.letters import DIGIT, LATIN, LETTERS, MARK, OTHER, OWN_MARK, Codes, kinds, of_kind, tables
+from winnow.media.rolling import Hashes, between, mixed, running
 
-Hashes = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _SPACE = 32
-_BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
-_INVERSE = pow(_BASE, -1, 1 << 64)
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of SplitMix64
-_BLOCK = 1 << 14  # powers that are kept
 _NAMES = re.compile(r"(?<![^\W_])@\w{4,}|(?:https?://|www\.)\S+")
 
 
@@ -59,7 +55,7 @@ def ngrams(texts: Sequence[str], *, bits: int = 20, runs: tuple[int, ...] = (2, 
     (10, [0, 10, 10])
     """
     codes, places, row = _laid_out(texts)
-    sums = _running(codes)
+    sums = running(codes)
     edges = np.flatnonzero(codes == _SPACE)
     words = _Spans(edges[:-1] + 1, edges[1:])
     words = words.where(words.stops > words.starts)
@@ -137,12 +133,12 @@ def _folded() -> Codes:
 
 
 def _word_parts(codes: Codes, sums: Hashes, words: _Spans, row: Ints, *, pairs: bool) -> tuple[_Spans, Hashes]:
-    single = _between(sums, words)
+    single = between(sums, words.starts, words.stops)
     spans, hashes = [words, words], [single, _squeezed(codes, words)]
     if pairs and len(single) > 1:
         near = np.flatnonzero(row[words.starts[1:]] == row[words.starts[:-1]])
         spans.append(_Spans(words.starts[near], words.stops[near + 1]))
-        hashes.append(_mixed(single[near] * np.uint64(3) + single[near + 1]))
+        hashes.append(mixed(single[near] * np.uint64(3) + single[near + 1]))
     return _Spans(*(np.concatenate(side) for side in zip(*spans, strict=True))), np.concatenate(hashes)
 
 
@@ -151,7 +147,7 @@ def _squeezed(codes: Codes, words: _Spans) -> Hashes:
     codes = _skeleton()[np.minimum(codes, 0x80)] + np.maximum(codes - 0x80, 0)
     kept = np.append(True, codes[1:] != codes[:-1])
     at = np.append(0, np.cumsum(kept))
-    return _mixed(_between(_running(codes[kept]), _Spans(at[words.starts], at[words.stops])) + np.uint64(77))
+    return mixed(between(running(codes[kept]), at[words.starts], at[words.stops]) + np.uint64(77))
 
 
 @cache
@@ -168,7 +164,7 @@ def _run_parts(sums: Hashes, edges: Ints, length: int) -> tuple[_Spans, Hashes]:
     next_edge = np.append(edges, len(sums))[np.searchsorted(edges, starts, side="right")]
     starts = starts[next_edge >= starts + length - 1]
     spans = _Spans(starts, starts + length)
-    return spans, _mixed(_between(sums, spans) + np.uint64(length))
+    return spans, mixed(between(sums, spans.starts, spans.stops) + np.uint64(length))
 
 
 def _shown(codes: Codes, places: Ints, spans: _Spans) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -176,35 +172,3 @@ def _shown(codes: Codes, places: Ints, spans: _Spans) -> tuple[NDArray[np.int32]
     starts = spans.starts + (codes[spans.starts] == _SPACE)
     last = spans.stops - 1 - (codes[spans.stops - 1] == _SPACE)
     return places[starts].astype(np.int32), (places[last] + 1).astype(np.int32)
-
-
-def _running(codes: Codes) -> Hashes:
-    """Running sums of character x base^place modulo 2^64, from which the hash of any run is a difference."""
-    return np.append(np.uint64(0), np.cumsum(codes.astype(np.uint64) * _powers(_BASE, len(codes))))
-
-
-def _between(sums: Hashes, spans: _Spans) -> Hashes:
-    """The hash of each run, the same wherever it stands."""
-    return _mixed((sums[spans.stops] - sums[spans.starts]) * _powers(_INVERSE, len(sums))[spans.starts])
-
-
-def _powers(base: int, size: int) -> Hashes:
-    return _kept_powers(base)[:size] if size <= _BLOCK else _made_powers(base, size)
-
-
-@cache
-def _kept_powers(base: int) -> Hashes:
-    return _made_powers(base, _BLOCK)
-
-
-def _made_powers(base: int, size: int) -> Hashes:
-    factors = np.full(max(size, 1), base, np.uint64)
-    factors[0] = 1
-    return np.cumprod(factors)[:size]
-
-
-def _mixed(values: Hashes) -> Hashes:
-    """SplitMix64's finaliser (Steele, Lea and Flood, OOPSLA 2014): near values get unrelated ones."""
-    values = (values ^ (values >> np.uint64(30))) * _MIX[0]
-    values = (values ^ (values >> np.uint64(27))) * _MIX[1]
-    return values ^ (values >> np.uint64(31))
