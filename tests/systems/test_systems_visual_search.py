@@ -53,11 +53,7 @@ def project(grown, tmp_path):
     shutil.copytree(grown, tmp_path / "shop")
     project = Project(tmp_path / "shop")
     yield project
-    if "runtime" in vars(project):
-        project.runtime.close()
-    project.collection.close()
-    project.log.close()
-    project.registry.close()
+    project.close()
 
 
 def found(project, *, size=5, **asked):

@@ -40,7 +40,8 @@ def init(folder: Path, *, system: str = "video_recommendation", json: Json = Fal
         print_json({"project": str(folder), "files": files})
         return
     out.print(f"Made [bold]{folder}[/]: {', '.join(files)}")
-    out.print(f"Next: winnow import kuairand PATH --project {folder}")
+    data = "pictures FOLDER" if project.system(system).picture else "kuairand PATH"
+    out.print(f"Next: winnow import {data} --project {folder}")
 
 
 @app.command
@@ -170,9 +171,9 @@ def explain(
     from winnow.cli.printing import print_json
 
     context = {"surface": surface} if surface else {}
-    opened = _open(project)
-    reply = opened.explain(system, user=user, size=size, context=context)
-    print_json(reply) if json else print_explanation(reply, opened.words(system))
+    with _open(project) as opened:
+        reply = opened.explain(system, user=user, size=size, context=context)
+        print_json(reply) if json else print_explanation(reply, opened.words(system))
 
 
 @app.command

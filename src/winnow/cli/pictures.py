@@ -24,7 +24,8 @@ def search(
     from winnow.cli.printing import print_json, print_rows
 
     asked = {"id": id, "picture": _bytes(picture), "box": _edges(box), "size": size, "explain": explain}
-    reply = opened(project).search(system, **{name: value for name, value in asked.items() if value is not None})
+    with opened(project) as found:
+        reply = found.search(system, **{name: value for name, value in asked.items() if value is not None})
     if json:
         print_json(reply)
     elif explain:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 from msgspec import to_builtins
@@ -76,6 +76,20 @@ class Project:
         (folder / SYSTEMS / f"{system}.py").write_text(source)
         Settings.write_default(folder / SETTINGS)
         return cls(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends what runs in the background and lets go of the stores; what is used afterwards is opened again."""
+        for name in ("runtime", "collection", "log", "registry"):
+            if (opened := self.__dict__.pop(name, None)) is not None:
+                opened.close()
+        for name in ("intake", "quarantine"):  # they write to the log that has been closed
+            self.__dict__.pop(name, None)
 
     # What is declared
 
