@@ -17,6 +17,7 @@ from winnow.core.errors import Conflict, InputError, Unavailable
 from winnow.core.settings import Settings
 from winnow.features.live import LiveReader, LiveWriter, memory_for
 from winnow.features.live import home as home_module
+from winnow.features.live.files import blocks
 from winnow.features.live.home import Home, pointed
 
 spawn = multiprocessing.get_context("spawn")
@@ -50,6 +51,33 @@ def same_as_clean(folder: Path, tmp_path: Path, log: list[Any] = LOG) -> None:
 def lost(live: Path) -> None:
     """As if the machine had started again: nothing is left in memory."""
     shutil.rmtree(pointed(live).parent)
+
+
+def test_what_a_kill_has_torn_makes_room_before_the_tables_are_built_anew(
+    live: Path, memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = writer(live, LOG, memory=memory)
+    first.catch_up()
+    reader, torn = LiveReader(live), pointed(live)
+    unfinished = torn.with_name("generation-000099")
+    shutil.copytree(torn, unfinished)
+    first._tables.header.version += 1  # killed while publishing
+    first._home.close()
+    before, seen = blocks(torn), list[tuple[bool, int, int]]()
+    fresh = Home.fresh
+
+    def watched(self: Home, expected: int) -> Path:
+        seen.append((unfinished.exists(), blocks(torn), expected))
+        return fresh(self, expected)
+
+    monkeypatch.setattr(Home, "fresh", watched)
+    writer(live, LOG, memory=memory)
+    gone, left, expected = seen[0]
+    assert not gone
+    assert left < before / 10, "its pages are given back though a reader maps them"
+    assert expected >= before, "what it took tells what the next one takes"
+    assert reader.applied_seq == LOG[-1].until
+    same_as_clean(live, tmp_path)
 
 
 def test_tables_are_in_memory_while_they_are_written_and_on_disk_after_a_stop(

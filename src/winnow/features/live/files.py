@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -33,6 +33,19 @@ def mapped(path: Path, cells: int) -> Ints:
     # Rows are met at random: reading ahead would fill the holes around each with pages that nobody asked for.
     memory.madvise(mmap.MADV_RANDOM)
     return np.frombuffer(memory, np.int64)
+
+
+def emptied(path: Path) -> None:
+    """Gives back the memory of a file of cells, even where other processes map it: they read zeros from then on.
+
+    The header keeps its size and what it says, and so do files that hold no cells.
+    """
+    if path.name == "header" or path.suffix in (".json", ".new"):
+        return
+    with path.open("r+b") as file, suppress(OSError):  # a place that knows no holes keeps it until it is removed
+        if size := file.seek(0, os.SEEK_END):
+            with mmap.mmap(file.fileno(), size) as memory:
+                memory.madvise(mmap.MADV_REMOVE)
 
 
 def boot_id() -> int:

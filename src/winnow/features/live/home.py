@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from winnow.core.errors import Conflict, Problem
-from winnow.features.live.files import Header, blocks
+from winnow.features.live.files import Header, blocks, emptied
 
 POINTER = "current"
 SHARED = Path("/dev/shm")
@@ -157,6 +157,22 @@ class Home:
                 if (path / "header").exists():
                     Header(path / "header").retired = 1
                 shutil.rmtree(path)
+
+    def make_room(self) -> None:
+        """Frees what generations take that are of no use: begun and never finished, or torn by a kill.
+
+        Readers may have a torn one open, and wait for its header, which stays.
+        """
+        try:
+            in_use = pointed(self._folder)
+        except FileNotFoundError:
+            in_use = None
+        for path in self._generations():
+            if path != in_use:
+                shutil.rmtree(path)
+            elif Header(path / "header").version % 2:
+                for file in path.iterdir():
+                    emptied(file)
 
     def expected(self, checkpoint: Path | None) -> int:
         """About how many bytes a generation takes: what the last one does, or the checkpoint that it begins with."""

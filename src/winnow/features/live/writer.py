@@ -285,7 +285,9 @@ class LiveWriter:
 
     def _rebuilt(self) -> Tables:
         """A new generation, caught up with the log before readers see it."""
-        folder = self._home.fresh(self._home.expected(next(reversed(self._checkpoints()), None)))
+        expected = self._home.expected(next(reversed(self._checkpoints()), None))
+        self._home.make_room()
+        folder = self._home.fresh(expected)
         self._tables = self._from_checkpoint(folder) or self._blank(folder)
         self._feed = self._feed_into(self._tables)
         self.ensure(())
