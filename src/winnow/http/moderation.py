@@ -8,7 +8,7 @@ import logging
 import math
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -35,6 +35,7 @@ from winnow.moderation.post import Post
 from winnow.moderation.prevalence import prevalence
 from winnow.moderation.targets import Sample
 from winnow.moderation.verdicts import counted
+from winnow.monitoring import metrics
 
 router = APIRouter(tags=["moderation"])
 _log = logging.getLogger(__name__)
@@ -58,14 +59,14 @@ class Failure(WinnowError):
 async def decide(request: Request) -> Response:
     """Decides about one post and records it; sending it again under its request id changes nothing."""
     sent = await _body(request, bodies.SentPost)
-    return await _answered(request, lambda m: m.decide([_post(m, sent)])[0])
+    return await _answered(request, lambda m: _decided(m, [sent])[0])
 
 
 @router.post("/v1/moderation/decisions/batch", openapi_extra=bodies.described(bodies.Batch))
 async def decide_many(request: Request) -> Response:
     """Decides about up to 1,000 posts, all of them or none."""
     sent = await _body(request, bodies.Batch)
-    return await _answered(request, lambda m: {"items": m.decide([_post(m, one) for one in sent.posts])})
+    return await _answered(request, lambda m: {"items": _decided(m, sent.posts)})
 
 
 @router.get("/v1/moderation/decisions")
@@ -180,10 +181,13 @@ async def decide_appeal(request: Request, appeal: str) -> Response:
     """Decides an appeal; whoever had a part in the decision may not."""
     sent = await _body(request, bodies.Outcome)
     who = _reviewer(request, sent.reviewer)
-    return await _answered(
-        request,
-        lambda m: m.appeals.decide(appeal, sent.outcome, reviewer=who, why=sent.why, source_too=sent.source_too),
-    )
+
+    def work(m: Moderation) -> Any:
+        done = m.appeals.decide(appeal, sent.outcome, reviewer=who, why=sent.why, source_too=sent.source_too)
+        metrics.APPEALS.labels(sent.outcome).inc()
+        return done
+
+    return await _answered(request, work)
 
 
 # Review
@@ -206,7 +210,13 @@ async def queue(request: Request, reviewer: str = "") -> Response:
 async def next_post(request: Request) -> Response:
     """The post that the reviewer looks at next; its content comes by a route of its own, when it is asked for."""
     who = _reviewer(request, (await _body(request, bodies.Who)).reviewer)
-    return await _answered(request, lambda m: {"item": m.review.next(who), "counts": m.review.counts(who)})
+
+    def work(m: Moderation) -> dict[str, Any]:
+        item, counts = m.review.next(who), m.review.counts(who)
+        metrics.REVIEW_WAITING.set(counts["waiting"])
+        return {"item": item, "counts": counts}
+
+    return await _answered(request, work)
 
 
 @router.post("/v1/moderation/review/{task}/content", openapi_extra=bodies.described(bodies.Who))
@@ -339,6 +349,15 @@ async def _body(request: Request, kind: type[T]) -> T:
         raise InputError(Problem("bad-body", what, where, fix=fix)) from None
     except msgspec.DecodeError:
         raise InputError(Problem("bad-json", "the body is not JSON", "body", fix="send JSON in UTF-8")) from None
+
+
+def _decided(moderation: Moderation, sent: Sequence[bodies.SentPost]) -> list[dict[str, Any]]:
+    replies = moderation.decide([_post(moderation, one) for one in sent])
+    for reply in replies:
+        metrics.DECISIONS.labels(reply["action"], reply["harm"]).inc()
+        for harm in reply["not_evaluated"]:
+            metrics.UNJUDGED.labels(harm).inc()
+    return replies
 
 
 def _post(moderation: Moderation, sent: bodies.SentPost) -> Post:

@@ -38,6 +38,12 @@ CANDIDATES = Histogram("winnow_candidates", "Candidates after a stage", ["system
 DEGRADED = Counter("winnow_degraded_total", "Stages that failed or ran late and were left out", ["system", "stage"])
 ERRORS = Counter("winnow_errors_total", "Errors answered, by code", ["code"])
 EVENTS = Counter("winnow_events_total", "Events by outcome: accepted, duplicate, quarantined", ["type", "outcome"])
+DECISIONS = Counter("winnow_decisions_total", "Decisions about posts, by action and harm", ["action", "harm"])
+UNJUDGED = Counter("winnow_harms_unjudged_total", "Harms of which no judge said anything about a post", ["harm"])
+APPEALS = Counter("winnow_appeals_total", "Appeals decided, by outcome", ["outcome"])
+REVIEW_WAITING = Gauge(
+    "winnow_review_waiting", "Posts that wait for a reviewer, when one last asked", multiprocess_mode="mostrecent"
+)
 APPEND_SECONDS = Histogram("winnow_log_append_seconds", "Time until a batch is on disk", buckets=_SECONDS)
 LAG_SECONDS = Gauge(
     "winnow_ingest_lag_seconds", "Age of the oldest logged event that features do not show", multiprocess_mode="livemax"

@@ -101,6 +101,17 @@ def test_a_batch_is_decided_in_order(client):
     assert [(m["id"], m["action"]) for m in made] == [("a", "allow"), ("b", "escalate")]
 
 
+def test_decisions_are_counted_by_action_and_harm(client):
+    def count() -> float:
+        name = 'winnow_decisions_total{action="remove",harm="insult"} '
+        lines = client.get("/metrics").text.splitlines()
+        return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+    before = count()
+    ok(decide(client))
+    assert count() == before + 1
+
+
 def test_an_image_comes_in_base64_and_is_known_by_its_bytes(client):
     picture = b"a picture"
     key = f"image:{hashlib.sha256(picture).hexdigest()}"
