@@ -136,6 +136,7 @@ def in_step(state: RedisState) -> Ints:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kills", [6, pytest.param(40, marks=pytest.mark.heavy)])
 def test_kill_9_of_the_mirror_shows_no_reader_half_an_update(server: RedisServer, tmp_path: Path, kills: int) -> None:
     folder, chance, reader, found, last = tmp_path / "live", random.Random(2), reader_of(server), [], 0
