@@ -135,7 +135,6 @@ def in_step(state: RedisState) -> Ints:
     return np.concatenate([state.windows([a], (rows,) * len(a.by), at)[0] for a in IN_STEP])
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kills", [6, pytest.param(40, marks=pytest.mark.heavy)])
 def test_kill_9_of_the_mirror_shows_no_reader_half_an_update(server: RedisServer, tmp_path: Path, kills: int) -> None:
