@@ -27,6 +27,7 @@ from winnow.serving.tail import Tail
 from winnow.serving.trace import Trace
 from winnow.serving.vectors import VectorSpace
 
+WAITING = ("live-missing", "live-not-ready")  # troubles that pass once the ingester has caught up
 _log = logging.getLogger(__name__)
 
 
@@ -99,7 +100,10 @@ class Renewal:
     def _stand_in(self, release: str, error: WinnowError, now: Bundle | None) -> Bundle | None:
         """The present release; without one, what can be used of the damaged one."""
         if self.trouble != error.problems[0]:
-            _log.error("release %s of %s cannot be served: %s", release, self._system.name, error)
+            waits = error.problems[0].code in WAITING
+            what = "waits for its features" if waits else "cannot be served"
+            _log.log(logging.INFO if waits else logging.ERROR, "release %s of %s %s: %s", release, self._system.name,
+                     what, error)  # fmt: skip
         self.trouble = error.problems[0]
         if now is not None or isinstance(error, Conflict | NotFound):
             return now

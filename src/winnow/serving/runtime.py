@@ -17,7 +17,7 @@ from winnow.serving.gallery import MEDIA, Gallery
 from winnow.serving.gather import Gatherer
 from winnow.serving.ingester import LIVE, Ingester
 from winnow.serving.pictures import PictureFiles
-from winnow.serving.renew import Renewal
+from winnow.serving.renew import WAITING, Renewal
 from winnow.serving.request import RankReply, RankRequest, invalid
 from winnow.serving.search import SearchReply, SearchRequest, search
 from winnow.serving.stores import Stores
@@ -102,7 +102,8 @@ class Runtime:
             try:
                 desk.refresh()
             except Exception as error:
-                if desk.trouble != before:  # once, not with every try
+                waits = desk.trouble is not None and desk.trouble.code in WAITING
+                if desk.trouble != before and not waits:  # once, not with every try
                     _log.warning("%s could not be renewed: %s", name, error)
             self._probe(name, desk)
 
