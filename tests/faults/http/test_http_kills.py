@@ -186,11 +186,12 @@ def test_stopping_finishes_what_was_begun(folder):
         load.stop()
         assert status["code"] == 0
         assert not {s for s in load.statuses if isinstance(s, int) and s >= 500}
-        # A connection that was idle when it was closed may have had a request on the wire that no worker ever read.
+        # What no worker ever read is cut: a request on the wire when its idle connection was closed, by either worker,
+        # and one on a connection that was still waiting to be accepted.
         cut = sum(
             load.statuses.get(kind, 0) for kind in ("ReadError", "RemoteProtocolError", "ReadTimeout", "WriteError")
         )
-        assert cut <= 1, load.statuses
+        assert cut <= 3, load.statuses
     counts = logged(folder)
     assert all(counts.get(event_id) == 1 for event_id in load.acknowledged)
 
