@@ -14,6 +14,7 @@ from winnow.data.text import text_hashes
 from winnow.encoders.base import Encode, Encoder, Floats, Progress, silent
 from winnow.encoders.rows import Ints, Rows
 
+MEDIA = "media"  # folder of the images in a project
 _TOGETHER = 512  # values encoded and then written together
 _LARGEST = 50_000_000  # bytes of an image file
 
@@ -47,7 +48,7 @@ class Encodings:
 
     def __init__(self, folder: Path | str, *, media: Path | str | None = None):
         self._folder = Path(folder)
-        self._media = Path(media) if media is not None else self._folder / "media"
+        self._media = Path(media) if media is not None else self._folder / MEDIA
         self._open: dict[str, Encode] = {}
         self._rows: dict[str, Rows] = {}
         self._lock = threading.Lock()

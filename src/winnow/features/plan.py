@@ -38,10 +38,8 @@ class Plan:
     def of(cls, features: Iterable[Feature], labels: Labels) -> "Plan":
         """The plan of a system's features for the rows that its impressions name."""
         roles = {table.name: role for role, table in reversed(list(labels.of.refs.items()))}
-        roles[labels.item.name] = (
-            labels.item_role
-        )  # where users and items are rows of one table, features tell of items
-        return cls(tuple(features), roles)
+        # Where one table plays both, as in a search for things like this one, its columns are asked of the items.
+        return cls(tuple(features), {**roles, labels.item.name: labels.item_role})
 
     @cached_property
     def aggregates(self) -> tuple[Aggregate, ...]:

@@ -12,7 +12,8 @@ from winnow.data.batch import Receipt
 from winnow.data.importers import Summary, load
 from winnow.data.importers.pictures import Pictures
 from winnow.data.schema import Table
-from winnow.serving.gallery import MEDIA, Gallery
+from winnow.encoders.encodings import MEDIA
+from winnow.serving.gallery import Gallery
 from winnow.serving.tail import Tail
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from winnow.data.intake import Intake
 from winnow.data.log import SqliteLog
 from winnow.data.quarantine import Quarantine
 from winnow.data.schema import Events, Table
-from winnow.encoders.encodings import Encodings
+from winnow.encoders.encodings import MEDIA, Encodings
 from winnow.evaluation.report import Record
 from winnow.features.history import Budget
 from winnow.features.plan import Plan
@@ -31,7 +31,6 @@ from winnow.monitoring.checks import Finding
 from winnow.project import importing, pictures, shared
 from winnow.releases.registry import Registry
 from winnow.serving.effects import served_events
-from winnow.serving.gallery import MEDIA
 
 if TYPE_CHECKING:
     from winnow.continual.gate import Verdict

@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # a system file is read without the decoder
 
 Pixels = NDArray[np.uint8]
 
-MEDIA = "media"  # folder of the pictures in a project
 LARGEST = 1024  # pixels along the longer side of what is kept
 SMALL = 256  # of the thumbnail made when a picture comes in
 _FOLDER = "pictures"

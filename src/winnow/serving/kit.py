@@ -67,10 +67,7 @@ class Kit:
 
     def view(self, query: Query, rows: Ints) -> View:
         """Columns and counts of items, and of the user, as features see them."""
-        labels = self.system.labels
-        # Where one table plays both, as in a search for things like this one, its columns are asked of the items.
-        roles = {**self.bundle.plan.roles, labels.item.name: labels.item_role}
-        return View(self._moments(query, rows, query.at), Steady(self.live), roles)
+        return View(self._moments(query, rows, query.at), Steady(self.live), self.bundle.plan.roles)
 
     def recent(self, aggregate: Aggregate, query: Query) -> Ints:
         """What the user's last events were about, newest first, without padding."""

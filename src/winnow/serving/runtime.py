@@ -9,11 +9,12 @@ import msgspec
 
 from winnow.core.errors import Conflict, InputError, unknown
 from winnow.core.time import now_us
+from winnow.encoders.encodings import MEDIA
 from winnow.features.live import LiveReader
 from winnow.retrieval.probe import Measured
 from winnow.serving.desk import Desk, Observe, unobserved
 from winnow.serving.effects import ServedLog
-from winnow.serving.gallery import MEDIA, Gallery
+from winnow.serving.gallery import Gallery
 from winnow.serving.gather import Gatherer
 from winnow.serving.ingester import LIVE, Ingester
 from winnow.serving.pictures import PictureFiles

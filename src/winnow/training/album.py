@@ -19,6 +19,7 @@ from winnow.core.declare import digest
 from winnow.core.errors import InputError, Problem
 from winnow.core.system import System
 from winnow.data.ids import IdMap
+from winnow.encoders.encodings import MEDIA
 from winnow.models.picture_retrieval import PictureRetriever, Pictures
 from winnow.training.stores import Stores
 
@@ -30,7 +31,6 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Part = Literal["train", "valid", "test"]
 
-MEDIA = "media"  # folder of the pictures in a project
 LOOK = "look"  # column that near-duplicates share
 PART = "part"  # column that says to which part a picture belongs, where somebody has decided
 _NAMES: dict[str, Part] = {"train": "train", "valid": "valid", "validation": "valid", "val": "valid", "test": "test"}

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import threading
 import time
 
@@ -194,6 +195,25 @@ def test_stopping_finishes_what_was_begun(folder):
         assert cut <= 3, load.statuses
     counts = logged(folder)
     assert all(counts.get(event_id) == 1 for event_id in load.acknowledged)
+
+
+def test_a_request_that_has_begun_is_answered_though_the_service_stops(folder):
+    """Its headers are read and half of its body is there when the service is told to stop; the rest comes then."""
+    rows = [{"type": "click", "event_id": "half-way", "user": "u1", "video": "v1"}]
+    with Service(folder, workers=2) as service:
+        request = service.client.build_request("POST", "/v1/events", json=rows)
+        lines = ["POST /v1/events HTTP/1.1", *(f"{k}: {v}" for k, v in request.headers.items()), "", ""]
+        host, port = service.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as one:
+            one.sendall("\r\n".join(lines).encode() + request.content[:10])
+            time.sleep(0.5)
+            service.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            one.sendall(request.content[10:])
+            reply = one.recv(65_536)
+        assert service.process.wait(60) == 0
+    assert reply.startswith(b"HTTP/1.1 200"), reply
+    assert logged(folder)["half-way"] == 1
 
 
 def test_workers_end_when_the_supervisor_is_killed(folder):
