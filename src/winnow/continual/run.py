@@ -127,7 +127,7 @@ def _same_plan(one: Release, other: Release) -> bool:
 def _serving_rung(release: Release, data: Dataset, threads: int) -> rankers.Rung:
     name = str(release.manifest.models["serving"]["ranking"])
     rung, _, _ = name.partition("-")
-    return judge.predict(rung, release.folder / "ranking" / name, data.test, threads=threads)
+    return judge.predict(rung, release.folder / "ranking" / name, data, threads=threads)
 
 
 def _act(stores: Stores, system: System, verdict: Verdict) -> Verdict:

@@ -24,6 +24,24 @@ class Head(Declared):
         """`binary` heads are probabilities, `regression` heads amounts."""
         return "binary"
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What of an impression its feedback shares with it."""
+        return ("user", "item")
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        missing = [t.name for t in (getattr(system.labels, role) for role in self.roles)
+                   if t not in self.events.refs.values()]  # fmt: skip
+        if missing:
+            name = next(n for n, head in system.labels.heads.items() if head is self)
+            yield Problem(
+                "unjoinable-label",
+                f"head `{name}` counts `{self.events.name}`, which does not refer to {', '.join(missing)}",
+                self.where,
+                f"feedback is paired with impressions by {' and '.join(self.roles)}",
+                f"add the reference to Events({self.events.name!r}, refs=...)",
+            )
+
 
 @dataclass(frozen=True)
 class AnyOf(Head):
@@ -50,6 +68,31 @@ class SumOf(Head):
     @property
     def type(self) -> Literal["binary", "regression"]:
         return "regression"
+
+
+@dataclass(frozen=True)
+class Finding(Head):
+    """What was found out about the item, whoever did: the flag of the last such event within the window.
+
+    Unknown, and so no part of what is learned, while nobody has said anything. Of events of one moment the one that
+    the log learned last counts, so that a correction overrules.
+    """
+
+    of: EventField
+
+    @property
+    def events(self) -> Events:
+        return self.of.events
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return ("item",)
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        yield from super().problems(system)
+        if self.of.kind.storage != "flag":
+            what = f"`{self.of.events.name}.{self.of.name}` is {self.of.kind.storage}"
+            yield Problem("bad-column", what, self.where, fix="use a flag")
 
 
 def any(events: Events, *conditions: Condition) -> AnyOf:
@@ -92,6 +135,11 @@ class Labels(Declared):
     def item(self) -> Table:
         return self.of.refs[self.item_role]
 
+    @property
+    def waits(self) -> bool:
+        """Whether a label is known only when the window has passed; findings are known when they have been made."""
+        return not all(isinstance(head, Finding) for head in self.heads.values())
+
     def types(self) -> dict[str, Literal["binary", "regression"]]:
         """Head → `binary` or `regression`."""
         return {name: head.type for name, head in self.heads.items()}
@@ -99,16 +147,11 @@ class Labels(Declared):
     def problems(self, system: Any) -> Iterator[Problem]:
         if not self.heads:
             yield Problem("no-heads", "labels declare no head", self.where, "nothing could be predicted", "add one")
-        for name, head in self.heads.items():
-            missing = [t.name for t in (self.user, self.item) if t not in head.events.refs.values()]
-            if missing:
-                yield Problem(
-                    "unjoinable-label",
-                    f"head `{name}` counts `{head.events.name}`, which does not refer to {', '.join(missing)}",
-                    head.where,
-                    "feedback is paired with impressions by user and item",
-                    f"add the reference to Events({head.events.name!r}, refs=...)",
-                )
+
+
+def finding(of: EventField) -> Finding:
+    """The head that is what was last found out about the item: `labels.finding(review.insult)`."""
+    return Finding(of)
 
 
 def event_types(heads: Sequence[Head]) -> list[Events]:

@@ -1,7 +1,7 @@
 """The joiner: which feedback belongs to which impression, and what the labels of each impression are by now.
 
-A feedback event belongs to one impression of the same user and item: the one with the same `recommendation_id` if the
-event carries one, else the latest at or before it. It counts while it lies within the window, at <= feedback < at +
+A feedback event belongs to one impression of the same user and item (a finding: of the same item, whoever found it): the
+one with the same `recommendation_id` if the event carries one, else the latest at or before it. It counts while it lies within the window, at <= feedback < at +
 `within`. Nothing is stored: feedback that comes late is in the next join.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from winnow.core.errors import InputError, Problem
 from winnow.core.time import to_us
 from winnow.data.chunk import NO_TIME
-from winnow.data.declare import AnyOf, Head, Labels, SumOf, event_types
+from winnow.data.declare import AnyOf, Finding, Head, Labels, SumOf
 from winnow.data.schema import Condition, Events
 
 Ints = NDArray[np.int64]
@@ -46,17 +46,27 @@ def join(
             are `censored`, since their feedback will never come.
 
     Returns:
-        The impressions known before `as_of`, in the order given; per head a float32 column (0 or 1, or a sum); and
-        `state`: `final` when the window has passed, `provisional` while feedback can still come, `censored`.
+        The impressions known before `as_of`, in the order given; per head a float32 column (0 or 1, or a sum; NaN for
+        a finding that nobody has made); and `state`: `final` when the window has passed or, where all heads are
+        findings, one has been made; `provisional` while feedback can still come; `censored`.
 
     Raises:
         InputError: `label-conflict`, when a head is named like a column of the impressions.
     """
     _check_names(labels, impressions)
     shown = impressions.filter(pl.col("known_at") < as_of)
-    pairs = {e.name: _paired(labels, shown, feedback, e, as_of) for e in event_types(list(labels.heads.values()))}
-    heads = [pl.Series(name, _values(head, pairs, len(shown))) for name, head in labels.heads.items()]
-    return shown.with_columns(*heads, _states(shown["at"].to_numpy(), to_us(labels.within), as_of, data_until))
+    pairs = {key: _paired(labels, shown, feedback, *key, as_of=as_of) for key in map(_key, labels.heads.values())}
+    heads = {name: _values(head, pairs[_key(head)], len(shown)) for name, head in labels.heads.items()}
+    states = _states(shown["at"].to_numpy(), to_us(labels.within), as_of, data_until)
+    if not labels.waits:
+        states = np.where(~np.isnan([*heads.values()]).all(axis=0), "final", states)
+    columns = [pl.Series(name, values) for name, values in heads.items()]
+    return shown.with_columns(*columns, pl.Series("state", states.astype(object), dtype=pl.String))
+
+
+def _key(head: Head) -> tuple[Events, tuple[str, ...]]:
+    """Heads with the same key share how their feedback is paired."""
+    return head.events, head.roles
 
 
 def _check_names(labels: Labels, impressions: pl.DataFrame) -> None:
@@ -67,16 +77,23 @@ def _check_names(labels: Labels, impressions: pl.DataFrame) -> None:
 
 
 def _paired(
-    labels: Labels, shown: pl.DataFrame, feedback: Mapping[str, pl.DataFrame], events: Events, as_of: int
+    labels: Labels,
+    shown: pl.DataFrame,
+    feedback: Mapping[str, pl.DataFrame],
+    events: Events,
+    roles: tuple[str, ...],
+    *,
+    as_of: int,
 ) -> pl.DataFrame:
     """The feedback of one type that counts, with the place of its impression as column `impression`."""
     if events.name not in feedback:
         return pl.DataFrame(schema={"impression": pl.Int64})
     seen = feedback[events.name].filter(pl.col("known_at") < as_of)
-    user, item = events.role(labels.user), events.role(labels.item)
+    mine = {role: getattr(labels, f"{role}_role") for role in roles}
+    theirs = {role: events.role(getattr(labels, role)) for role in roles}
     impression = match(
-        shown.select("at", "seq", "recommendation_id", user=labels.user_role, item=labels.item_role),
-        seen.select("at", "recommendation_id", user=user, item=item),
+        shown.select("at", "seq", "recommendation_id", **mine),
+        seen.select("at", "recommendation_id", **theirs),
         within=to_us(labels.within),
     )
     return seen.with_columns(impression=impression).filter(pl.col("impression") >= 0)
@@ -86,14 +103,15 @@ def match(shown: pl.DataFrame, seen: pl.DataFrame, *, within: int) -> Ints:
     """The place of the impression that each feedback event belongs to, int64 [n]; -1 for none.
 
     Args:
-        shown: impressions with `at, seq, recommendation_id, user, item`; of several at one moment the one with the
-            highest `seq` gets the feedback.
-        seen: feedback with `at, recommendation_id, user, item`.
+        shown: impressions with `at, seq, recommendation_id` and what they share with feedback (`user, item`, or one of
+            them); of several at one moment the one with the highest `seq` gets the feedback.
+        seen: feedback with `at, recommendation_id` and the same.
         within: the window in microseconds.
     """
     place = np.full(len(seen), -1, dtype=np.int64)
     named = seen["recommendation_id"].is_not_null().to_numpy()
-    for rows, keys in ((~named, ["user", "item"]), (named, ["user", "item", "recommendation_id"])):
+    roles: list[str] = [role for role in ("user", "item") if role in seen.columns]
+    for rows, keys in ((~named, roles), (named, [*roles, "recommendation_id"])):
         where = np.flatnonzero(rows)
         place[where] = _latest_before(shown, seen.select("at", *keys)[where], keys)
     at = np.append(shown["at"].to_numpy(), NO_TIME)[place]
@@ -119,8 +137,9 @@ def _ranks(values: pl.Series) -> Ints:
     return values.rank("dense").cast(pl.Int64).to_numpy() - 1
 
 
-def _values(head: Head, pairs: Mapping[str, pl.DataFrame], n: int) -> NDArray[np.float32]:
-    found = pairs[head.events.name]
+def _values(head: Head, found: pl.DataFrame, n: int) -> NDArray[np.float32]:
+    if isinstance(head, Finding):
+        return _found(head, found, n)
     if not len(found):
         return np.zeros(n, dtype=np.float32)
     if isinstance(head, SumOf):
@@ -134,6 +153,16 @@ def _values(head: Head, pairs: Mapping[str, pl.DataFrame], n: int) -> NDArray[np
     return values
 
 
+def _found(head: Finding, found: pl.DataFrame, n: int) -> NDArray[np.float32]:
+    """The flag of the last finding about each impression that says anything, NaN without one."""
+    values = np.full(n, np.nan, np.float32)
+    if len(found):
+        said = found.filter(pl.col(head.of.name) >= 0).sort("at", "known_at", "seq")
+        last = said.group_by("impression", maintain_order=True).last()
+        values[last["impression"].to_numpy()] = last[head.of.name].to_numpy()
+    return values
+
+
 def passes(events: Events, condition: Condition) -> pl.Expr:
     """A condition on a field of an event as an expression over its columns; a missing value never passes."""
     storage = events.columns[condition.field].storage
@@ -142,9 +171,9 @@ def passes(events: Events, condition: Condition) -> pl.Expr:
     return _TESTS[condition.op](column, condition.value) & ~missing & column.is_not_null()
 
 
-def _states(at: Ints, within: int, as_of: int, data_until: int | None) -> pl.Series:
+def _states(at: Ints, within: int, as_of: int, data_until: int | None) -> NDArray[np.str_]:
     ends = at + within
     states = np.where(ends <= as_of, "final", "provisional")
     if data_until is not None:
         states = np.where(ends > data_until, np.where(ends <= as_of, "censored", states), states)
-    return pl.Series("state", states.astype(object), dtype=pl.String)
+    return states

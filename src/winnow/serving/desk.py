@@ -150,7 +150,7 @@ class Desk:
 
     def _warm(self, kit: Kit) -> None:
         """Ranks for nobody: the first use of models and memory maps is slow, and nobody should wait for it."""
-        for _ in range(_WARM_UPS):
+        for _ in range(_WARM_UPS if kit.system.pipeline.ranks else 0):
             query = hydrate(RankRequest(user="", reasons=True), kit, self._ids)
             trace = Trace()
             ranking = kit.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)

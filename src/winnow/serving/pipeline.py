@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from winnow.core.candidates import Candidates, merge
 from winnow.core.declare import Declared
 from winnow.core.errors import Problem
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import FeatureBatch
+from winnow.models.base import Ranker
 from winnow.serving import filters, policy, scorer, slate, sources, value
 from winnow.serving.filters import Filter
 from winnow.serving.gather import Gatherer
@@ -61,6 +62,8 @@ class Pipeline(Declared):
     policy: Sequence[Rule] = ()
     candidates: int = 500
     size: int = 20
+    ranks: ClassVar[bool] = True  # whether it puts items in order
+    models: ClassVar[type[Declared]] = Ranker  # what its ranking ladder is made of
 
     def __post_init__(self) -> None:
         for name in ("sources", "filters", "slate", "policy"):
@@ -75,11 +78,20 @@ class Pipeline(Declared):
         names = [s.name for s in self.sources]
         for name in sorted({n for n in names if names.count(n) > 1}):
             yield Problem("duplicate-source", f"two sources are called `{name}`", self.where, fix="subclass one")
-        if not self.sources:
+        yield from self._other_models(system)
+        if self.ranks and not self.sources:
             yield Problem("no-sources", "no source proposes anything", self.where, fix="add one")
         if not 1 <= self.size <= self.candidates:
             what = f"size {self.size} with {self.candidates} candidates"
             yield Problem("bad-size", what, self.where, fix="1 <= size <= candidates")
+
+    def _other_models(self, system: Any) -> Iterator[Problem]:
+        rungs = system.ranking.rungs.values() if system.ranking is not None else ()
+        for model in (model for rung in rungs for model in rung):
+            if not isinstance(model, self.models):
+                what = f"`{type(model).__name__}` in the ranking ladder is no {self.models.__name__}"
+                why = f"a {type(self).__name__} is served by models of that kind"
+                yield Problem("wrong-model", what, model.where, why, "choose another model, or another pipeline")
 
     def execute(self, query: Query, kit: Kit, *, gatherer: Gatherer, trace: Trace) -> Ranking:
         """One request: sources, filters, features, scorer, value, policy, slate.

@@ -1,19 +1,25 @@
 """The slate: the order in which valued candidates are shown. A step takes a whole order and gives another one."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
-from winnow.core.candidates import Candidates, Doubles, Floats, Ints, Mask
+from winnow.core.candidates import Candidates, Ints, Mask
 from winnow.core.declare import Declared
 from winnow.core.errors import Problem
+from winnow.core.time import to_us
 from winnow.data.schema import Path
+from winnow.features.embedding import Embed
+from winnow.features.state import NEVER
+from winnow.serving.arrangement import chances, distinct, draw, earlier, interleaved, marginal, similarity
 from winnow.serving.kit import Kit
 from winnow.serving.query import Query
+from winnow.serving.sources_graph import Circle
 from winnow.serving.trace import Trace
+from winnow.serving.value import in_order_of_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +140,87 @@ class Collapse(Step):
 
 
 @dataclass(frozen=True)
+class Fade(Step):
+    """The older a candidate, the less its value counts: half of what can fade is gone after each half-life.
+
+    Args:
+        by: a time column; one without a time does not fade.
+        half_life: after which half has faded.
+        floor: what is left for ever, 0 to 1.
+    """
+
+    by: Path
+    half_life: timedelta = field(kw_only=True)
+    floor: float = field(kw_only=True, default=0.0)
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        if self.by.kind.storage != "time":
+            yield Problem("bad-column", f"`{self.by}` is {self.by.kind.storage}", self.where, fix="use a time column")
+        if not 0 <= self.floor < 1 or self.half_life <= timedelta(0):
+            what = f"a floor of {self.floor} with a half-life of {self.half_life}"
+            yield Problem("bad-factor", what, self.where, fix="0 <= floor < 1, and a positive time")
+
+    def arrange(self, candidates: Candidates, query: Query, kit: Kit) -> Candidates:
+        since = kit.view(query, candidates.rows).path(self.by)
+        age = np.where(since == NEVER, 0, np.maximum(query.at - since, 0)) / to_us(self.half_life)
+        left = self.floor + (1 - self.floor) * np.exp2(-age)
+        score = candidates.order_score
+        return candidates.by(score - np.abs(score) * (1 - left))
+
+
+@dataclass(frozen=True)
+class NearDuplicates(Step):
+    """Of candidates that say nearly the same only the best stays.
+
+    Args:
+        of: the vector of their text or image; a feature of the system has to embed it too.
+        within: a cosine: those that are nearer than this say the same.
+        depth: how many from the top are compared.
+    """
+
+    of: Embed
+    within: float = field(kw_only=True, default=0.95)
+    depth: int = field(kw_only=True, default=200)
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        if not 0 < self.within <= 1:
+            yield Problem("bad-nearness", f"within is {self.within}", self.where, fix="above 0, at most 1")
+
+    def arrange(self, candidates: Candidates, query: Query, kit: Kit) -> Candidates:
+        view = kit.view(query, candidates.rows[: self.depth])
+        near = distinct(view.state.vectors(self.of.encoder, view.path(self.of.of)), self.within)
+        return candidates.take(np.append(near, np.ones(max(len(candidates) - self.depth, 0), bool)))
+
+
+@dataclass(frozen=True)
+class Strangers(Step):
+    """Items of others than those the person is tied to fill at most a share of the places, counted from the top.
+
+    Where those of their circle run out, others follow: nobody gets an empty list.
+
+    Args:
+        beside: the circle: ties, and the columns that name who stands at their other end.
+        share: 0 to 1.
+    """
+
+    beside: Sequence[Circle]
+    share: float = field(kw_only=True, default=0.5)
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        if not 0 <= self.share <= 1:
+            yield Problem("bad-share", f"share is {self.share}", self.where, fix="between 0 and 1")
+
+    def arrange(self, candidates: Candidates, query: Query, kit: Kit) -> Candidates:
+        order = interleaved(self.strangers(candidates.rows, query, kit), self.share)
+        # Scores stay those that the values made, in the new order of places.
+        return replace(candidates.take(order), order_score=-np.sort(-candidates.order_score))
+
+    def strangers(self, rows: Ints, query: Query, kit: Kit) -> Mask:
+        """Which items are of nobody the person is tied to, bool [n]."""
+        return ~np.logical_or.reduce([circle.holds(rows, query, kit) for circle in self.beside])
+
+
+@dataclass(frozen=True)
 class Explore(Step):
     """Shows a share of chance picks, so that what the models undervalue can prove itself.
 
@@ -166,101 +253,10 @@ class Explore(Step):
 
 
 def arrange(steps: Sequence[Step], candidates: Candidates, query: Query, kit: Kit, trace: Trace) -> Candidates:
-    """The candidates after every step; a step that fails leaves the order as it was."""
-    for step in steps if len(candidates) else ():
+    """The candidates after every step; a step that fails leaves the order as it was. An order of time stays as it is."""
+    for step in steps if len(candidates) and not in_order_of_time(query, trace) else ():
         with trace.stage("slate", step.name, came=len(candidates)) as stage:
             told = "the list is not rearranged by it"
             candidates = trace.attempt(stage, step.arrange, candidates, query, kit, otherwise=candidates, told=told)
         trace.keep_order(step.name, candidates)
     return candidates
-
-
-def chances(seed: str, slots: int) -> Doubles:
-    """Two uniform numbers per slot, the same for the same seed on every machine: float64 [slots, 2]."""
-    key = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
-    return np.random.Generator(np.random.PCG64(key)).random((slots, 2))
-
-
-def draw(size: int, *, share: float, chances: Doubles) -> tuple[Ints, Doubles]:
-    """One draw of the exploration scheme over candidates 0..size-1, best first.
-
-    Args:
-        size: how many candidates.
-        share: of slots given to chance.
-        chances: per slot whether to explore and whom to pick, uniform in [0, 1), float64 [slots, 2].
-
-    Returns:
-        all candidates in their new order, int64 [size], and the propensity of each slot, float64 [slots].
-    """
-    left, order, propensity = list(range(size)), [], []
-    for coin, choice in chances:
-        pick = int(choice * len(left)) if coin < share else 0
-        propensity.append(share / len(left) + (1 - share) * (pick == 0))
-        order.append(left.pop(pick))
-    return np.array(order + left, np.int64), np.array(propensity)
-
-
-def earlier(codes: Ints) -> Ints:
-    """How many of the same code stand above each place, int64 [N]; 0 for missing (-1).
-
-    >>> earlier(np.array([7, 7, -1, 8, 7, -1])).tolist()
-    [0, 1, 0, 0, 2, 0]
-    """
-    order = np.argsort(codes, kind="stable")
-    _, starts, counts = np.unique(codes[order], return_index=True, return_counts=True)
-    rank = np.empty(len(codes), np.int64)
-    rank[order] = np.arange(len(codes)) - np.repeat(starts, counts)
-    return np.where(codes < 0, 0, rank)
-
-
-def distinct(vectors: Floats, within: float) -> Mask:
-    """Which of some vectors stay when each one takes out those after it whose cosine with it is above `within`.
-
-    Args:
-        vectors: of length 1, best first, float32 [N, D]; NaN for unknown ones, which stay.
-        within: the bound.
-    """
-    near, stays = vectors @ vectors.T > within, np.ones(len(vectors), bool)
-    for place in range(len(vectors)):
-        if stays[place]:
-            stays[place + 1 :] &= ~near[place, place + 1 :]
-    return stays
-
-
-def similarity(codes: Ints) -> Floats:
-    """Likeness of every pair: overlap of their sets over the union, float32 [N, N]; 0 where nothing is known.
-
-    Args:
-        codes: int64 [N], or [N, M] padded with -1.
-    """
-    wide = codes.reshape(len(codes), -1)
-    distinct, places = np.unique(wide, return_inverse=True)
-    # Sets as bits: shared members are counted by word, without a matrix product that would wake all cores.
-    has = np.zeros((len(wide), -(-len(distinct) // 64) * 64), bool)
-    has[np.arange(len(wide))[:, None], places.reshape(wide.shape)] = True
-    has[:, : len(distinct)][:, distinct < 0] = False
-    words = np.packbits(has, axis=1).view(np.uint64)
-    shared = np.bitwise_count(words[:, None] & words[None]).sum(axis=2, dtype=np.float32)
-    size = shared.diagonal()
-    overlap: Floats = shared / np.maximum(size[:, None] + size - shared, 1)
-    return overlap
-
-
-def marginal(score: Doubles, likeness: Floats, *, penalty: float, slots: int) -> Doubles:
-    """The marginal value with which each of N candidates was chosen, or would be next, float64 [N].
-
-    They never rise from one choice to the next, so sorting by them gives the greedy order.
-
-    Args:
-        score: float64 [N].
-        likeness: float32 [N, N].
-        penalty: what full likeness costs.
-        slots: how many are chosen.
-    """
-    now, free = score.copy(), score.copy()
-    for _ in range(min(slots, len(score))):
-        best = int(np.argmax(free))
-        free[best] = -np.inf
-        np.minimum(now, score - penalty * likeness[best], out=now, where=free > -np.inf)
-        np.minimum(free, now, out=free)
-    return now

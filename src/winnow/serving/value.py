@@ -34,7 +34,7 @@ class Weighted(Declared):
         object.__setattr__(self, "weights", weights)
 
     def problems(self, system: Any) -> Iterator[Problem]:
-        if system.ranking is not None or self.weights:
+        if (system.ranking is not None and system.pipeline.ranks) or self.weights:
             heads = system.labels.heads if system.ranking is not None else ()
             yield from weight_problems(self.weights, heads, where=self.where)
 

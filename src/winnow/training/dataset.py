@@ -1,7 +1,8 @@
 """Turns the log into what models learn from: labelled impressions with their features as of their own moment."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 import polars.selectors as cs
 from numpy.typing import NDArray
 
-from winnow.core.errors import InputError
+from winnow.core.errors import InputError, Problem
 from winnow.core.system import System
 from winnow.core.time import parse_time
 from winnow.data import labels as joiner
@@ -23,8 +24,10 @@ from winnow.features.embedding import encode_history
 from winnow.features.history import HistoryState, Source
 from winnow.features.plan import Plan
 from winnow.features.view import Moments
+from winnow.models.content import Labelled
 from winnow.models.examples import Catalogue, Examples
 from winnow.training import album as albums
+from winnow.training import content
 from winnow.training.album import Album
 from winnow.training.cut import by_rule
 from winnow.training.leakage import Until, refuse_later_inputs
@@ -46,6 +49,7 @@ class Dataset:
         catalogue: every item known when training ends, with its item-side features.
         state: what was known at any moment.
         album: the pictures of the items, when models learn from them.
+        posts: `train`, `valid` and `test` as content, when models judge content.
     """
 
     plan: Plan
@@ -56,10 +60,12 @@ class Dataset:
     catalogue: Catalogue
     state: HistoryState
     album: Album | None = None
+    posts: Mapping[str, Labelled] = field(default_factory=dict)
 
     def base_rates(self) -> dict[str, float]:
-        """Head → mean label of the training part."""
-        return {head: float(np.nanmean(y)) if len(y) else float("nan") for head, y in self.train.labels.items()}
+        """Head → mean label of the training part, NaN where none is known."""
+        known = {head: y[~np.isnan(y)] for head, y in self.train.labels.items()}
+        return {head: float(y.mean()) if len(y) else float("nan") for head, y in known.items()}
 
 
 def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None = None) -> Dataset:
@@ -81,13 +87,12 @@ def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None
     rows = labelled(system, history, as_of).filter(pl.col("state") == "final")
     at = rows["at"].to_numpy()
     split = split or _cut(at, as_of, may_be_few=album is not None)
-    embargo = split.embargo if split.embargo is not None else system.retrain.embargo
-    masks = replace(split, embargo=embargo).parts(at, within=system.labels.within)
+    cut = _parts(system, history, rows, split=split)
     source, plan = HistorySource(history), Plan.of(system.features, system.labels)
     state, parts = state_of(stores, system.features, source), {}
-    people = _by_people(system, history, rows, until=parse_time(split.train_until))
-    for name, mask in masks.items():
-        part = rows.filter(pl.Series(mask) if name == "test" else pl.Series(mask) & people)
+    robots = _robots(system, history, until=parse_time(split.train_until))
+    for name, part in cut.items():
+        part = part if name == "test" else part.filter(~pl.col(system.labels.user_role).is_in(robots))
         served = as_served(system, history, part)
         parts[name] = _examples(system, part, plan=plan, state=state, served=served)
         if name == "train":
@@ -102,7 +107,8 @@ def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None
     catalogue = _catalogue(system, plan, history=history, state=state, at=parse_time(split.train_until))
     if album is not None:
         album = album.learned(_liked(parts["train"]))
-    return Dataset(plan, split, parts["train"], parts["valid"], parts["test"], catalogue, state, album)
+    posts = {} if system.pipeline.ranks else {name: content.labelled(stores, system, p) for name, p in parts.items()}
+    return Dataset(plan, split, parts["train"], parts["valid"], parts["test"], catalogue, state, album, posts)
 
 
 def _cut(at: NDArray[np.int64], as_of: int, *, may_be_few: bool) -> TimeSplit:
@@ -115,12 +121,29 @@ def _cut(at: NDArray[np.int64], as_of: int, *, may_be_few: bool) -> TimeSplit:
         return TimeSplit(train_until=as_of, valid_until=as_of + 1, test_until=as_of + 2)
 
 
-def _by_people(system: System, history: History, rows: pl.DataFrame, *, until: int) -> pl.Series:
-    """Which impressions are no bot's; who asks is no person where things are asked for their like."""
-    role = system.labels.user_role
-    known: list[int] = [] if system.alike else list(bots(history, system, as_of=until))
-    people: pl.Series = ~rows[role].is_in(known)
-    return people
+def _parts(system: System, history: History, rows: pl.DataFrame, *, split: TimeSplit) -> dict[str, pl.DataFrame]:
+    """The rows of each part. Labels that wait for a window are left out where it reaches beyond the part; findings are
+    those that had been made when the part ended."""
+    embargo = split.embargo if split.embargo is not None else system.retrain.embargo
+    embargo = embargo if system.labels.waits else timedelta(0)
+    parts = {}
+    for name, mask in replace(split, embargo=embargo).parts(rows["at"].to_numpy(), within=system.labels.within).items():
+        parts[name] = rows.filter(pl.Series(mask))
+        if not system.labels.waits and name != "test":
+            known = labelled(system, history, parse_time(split.train_until if name == "train" else split.valid_until))
+            parts[name] = known.filter(pl.col("state") == "final", pl.col("seq").is_in(parts[name]["seq"].implode()))
+    if not system.labels.waits and not all(map(len, parts.values())):
+        counts = ", ".join(f"{len(part)} in {name}" for name, part in parts.items())
+        why = "a finding teaches a part only when the log knew it before the part ended"
+        fix = "wait for more findings, or import an old log with `winnow import`, which keeps its times"
+        raise InputError(Problem("too-few-rows", f"a part has no labelled rows: {counts}", "", why, fix))
+    return parts
+
+
+def _robots(system: System, history: History, *, until: int) -> list[int]:
+    """Rows of those whose doings teach nothing. Who asks is no person where things are asked for their like, and what
+    bots write is content like any other."""
+    return list(bots(history, system, as_of=until)) if system.pipeline.ranks and not system.alike else []
 
 
 def _liked(rows: Examples) -> NDArray[np.int64]:
@@ -153,10 +176,11 @@ def state_of(stores: Stores, features: Sequence[Feature], source: Source | None 
 
 
 def labelled(system: System, history: History, as_of: int) -> pl.DataFrame:
-    """Impressions with a column per head and their `state`, in time order."""
+    """Impressions of which any label is known, with a column per head and their `state`, in time order."""
     feedback = {e.name: history.events(e.name).collect() for e in event_types(list(system.labels.heads.values()))}
     impressions = history.events(system.labels.of.name).collect()
-    return joiner.join(roled(system.labels), impressions, feedback, as_of=as_of).sort("at", "seq")
+    joined = joiner.join(roled(system.labels), impressions, feedback, as_of=as_of)
+    return joined.filter(pl.any_horizontal(pl.col(head).is_not_nan() for head in system.labels.heads)).sort("at", "seq")
 
 
 def _examples(system: System, rows: pl.DataFrame, *, plan: Plan, state: HistoryState, served: AsServed) -> Examples:

@@ -6,10 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from winnow.core.system import Ladder, System
 from winnow.models.base import Ranker, Retriever, Run, load_scorer
 from winnow.models.blend import Blend, part_name
 from winnow.models.calibration import Calibration
+from winnow.models.content import ContentModel
 from winnow.models.examples import Examples
 from winnow.models.picture_retrieval import PictureRetriever
 from winnow.training.dataset import Dataset, positive
@@ -54,7 +57,8 @@ def fit_ladders(system: System, data: Dataset, job: Job, *, seed: int, threads: 
     rankers = sorted(names(system.ranking), key=lambda named: isinstance(named[2], Blend))  # blends after their members
     for _, name, model in rankers:
         fitted = {m: job.folder / "ranking" / n for _, n, m in rankers if not isinstance(m, Blend)}
-        job.step(f"ranking/{name}", partial(_ranker, system, data, model, run=run, fitted=fitted))
+        teach = _judge if isinstance(model, ContentModel) else partial(_ranker, fitted=fitted)
+        job.step(f"ranking/{name}", partial(teach, system, data, model, run=run))
 
 
 def _retriever(system: System, data: Dataset, model: Retriever, folder: Path, *, run: Runs) -> None:
@@ -83,6 +87,13 @@ def _ranker(
     raw = scorer.score(data.valid.features)
     heads = {head: types[head] for head in scorer.heads}
     Calibration.fit(system.ranking.calibrate, raw, data.valid.labels, types=heads).save(folder)  # type: ignore[arg-type]
+
+
+def _judge(system: System, data: Dataset, model: ContentModel, folder: Path, *, run: Runs) -> None:
+    """Fits a model of content, which calibrates itself; heads that nobody has labelled yet are left out."""
+    known = tuple(h for h in model.heads or system.labels.heads if not np.isnan(data.train.labels[h]).all())
+    model = replace(model, heads=known, groups=tuple(g for g in model.groups if set(g) <= set(known)))
+    model.fit(data.posts["train"], data.posts["valid"], run(folder))
 
 
 def wanted(rows: Examples) -> Examples:

@@ -13,6 +13,7 @@ from winnow.evaluation.report import Record
 from winnow.evaluation.retrievers import Queries, Retrieved
 from winnow.models.base import load_query_encoder, load_scorer
 from winnow.models.calibration import Calibration
+from winnow.models.content import load_content_scorer
 from winnow.models.examples import Examples
 from winnow.models.picture_retrieval import PictureRetriever
 from winnow.retrieval.index import padded, scan
@@ -40,17 +41,18 @@ def evaluate(system: System, data: Dataset, folder: Path, *, threads: int) -> li
 def _rankers(system: System, data: Dataset, folder: Path, threads: int) -> list[Record]:
     if system.ranking is None:
         return []
-    rungs = [
-        predict(rung, folder / "ranking" / name, data.test, threads=threads) for rung, name, _ in names(system.ranking)
-    ]
+    rungs = [predict(rung, folder / "ranking" / name, data, threads=threads) for rung, name, _ in names(system.ranking)]
     return rankers.evaluate(rungs, held_out(data))
 
 
-def predict(rung: str, folder: Path, rows: Examples, *, threads: int) -> Rung:
-    """Calibrated predictions of one fitted ranker."""
-    scorer, calibration = load_scorer(folder, threads=threads), Calibration.open(folder)
-    raw = scorer.score(rows.features)
+def predict(rung: str, folder: Path, data: Dataset, *, threads: int) -> Rung:
+    """Calibrated predictions of one fitted ranker on the test part."""
     model = folder.name.removeprefix(f"{rung}-")
+    if "test" in data.posts:
+        judge = load_content_scorer(folder, threads=threads)
+        return Rung(rung, model, judge.heads, judge.score(data.posts["test"].content))
+    scorer, calibration = load_scorer(folder, threads=threads), Calibration.open(folder)
+    raw = scorer.score(data.test.features)
     return Rung(rung, model, scorer.heads, calibration.apply(raw, scorer.heads) if calibration else raw)
 
 

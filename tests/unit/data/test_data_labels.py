@@ -114,3 +114,54 @@ def test_nothing_at_all():
     joined = join(labels, rows(), {"click": rows()}, as_of=LATER)
     assert joined.columns[-4:] == ["click", "watch_s", "long", "state"]
     assert joined.is_empty()
+
+
+reviewer = Table("reviewer", key="reviewer_id")
+review = Events(
+    "review", refs={"reviewer": reviewer, "video": seen.refs["video"]}, fields={"rude": flag, "cruel": flag}
+)
+found = Labels(
+    of=seen,
+    within=timedelta(microseconds=100),
+    heads={"rude": declare.finding(review.rude), "cruel": declare.finding(review.cruel)},
+)
+
+
+def reviews(*events):
+    """Findings as (at, reviewer, video, rude, cruel)."""
+    plain = rows(*((at, who, video, None) for at, who, video, *_ in events))
+    flags = {name: pl.Series([e[i] for e in events], dtype=pl.Int64) for name, i in (("rude", 3), ("cruel", 4))}
+    return plain.rename({"user": "reviewer"}).with_columns(**flags)
+
+
+def judged(*events, shown=((1000, 1, 1, None), (1000, 2, 2, None)), as_of=1090):
+    joined = join(found, rows(*shown), {"review": reviews(*events)}, as_of=as_of)
+    values = joined.select("rude", "cruel").fill_nan(None).rows()
+    return values, joined["state"].to_list()
+
+
+def test_a_finding_is_about_the_item_whoever_made_it_and_unknown_without_one():
+    values, states = judged((1010, 77, 1, 1, -1))
+    assert values == [(1.0, None), (None, None)]
+    assert states == ["final", "provisional"]  # nobody has to wait for what has been said
+
+
+def test_the_last_finding_that_says_anything_counts():
+    assert judged((1010, 7, 1, 1, 0), (1020, 8, 1, 0, -1))[0][0] == (0.0, 0.0)
+    assert judged((1020, 8, 1, 0, -1), (1010, 7, 1, 1, 0))[0][0] == (0.0, 0.0)
+    assert judged((1010, 7, 1, 1, 0), (1010, 8, 1, 0, 1))[0][0] == (0.0, 1.0)
+
+
+def test_a_finding_before_the_post_or_after_its_window_is_none():
+    assert judged((999, 7, 1, 1, 1), (1100, 7, 2, 1, 1), as_of=5000)[0] == [(None, None), (None, None)]
+
+
+def test_a_head_may_not_count_what_cannot_be_paired():
+    class System:
+        labels = Labels(of=seen, within=timedelta(1), heads={"rude": declare.any(review)})
+
+    assert [p.code for p in System.labels.heads["rude"].problems(System)] == ["unjoinable-label"]
+    System.labels = found
+    assert not list(found.heads["rude"].problems(System))
+    System.labels = Labels(of=seen, within=timedelta(1), heads={"rude": declare.finding(review.video)})
+    assert [p.code for p in System.labels.heads["rude"].problems(System)] == ["bad-column"]

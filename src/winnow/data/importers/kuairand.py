@@ -12,6 +12,10 @@ The log has one moment per impression and no moment of the feedback, so all feed
 watch is really known only when it ends; what is as-of must not rely on the order within one impression. The position
 in the list is not in the data. Durations come in milliseconds and are kept in seconds. `event_id`s begin with the
 time, so that the log's index grows at its end.
+
+Forwards become `share` and hates `hide`. `is_profile_enter` becomes `profile_enter`, a stay among the comments
+`read_comments`, and an impression that played for less than half a second (most often not at all) `skip`. The stay on
+a profile is left out: six days of the log know it for five impressions.
 """
 
 from collections.abc import Iterator
@@ -25,11 +29,14 @@ from winnow.data.importers.base import Importer, Part, file
 _OPENED = parse_time("2022-04-08T00:00:00+08:00")  # the first day of the collection; users are known from then on
 _FEEDBACK = {"click": "is_click", "like": "is_like", "follow": "is_follow", "comment": "is_comment",
              "share": "is_forward", "hide": "is_hate"}  # fmt: skip
+_MORE = ["is_profile_enter", "comment_stay_time"]  # not in every edition of the files
+_SKIPPED_MS = 500
 _NEEDED = ["user_id", "video_id", "time_ms", "tab", "play_time_ms", "long_view", *_FEEDBACK.values()]
 
 
 class KuaiRand(Importer):
-    """Users, videos, impressions, clicks, watches, likes, follows, comments, shares and hides."""
+    """Users, videos, impressions and what people made of them: clicks, watches, likes, follows, comments, shares,
+    hides, visits to the author's profile, stays among the comments, and skips."""
 
     name = "kuairand"
 
@@ -41,7 +48,8 @@ class KuaiRand(Importer):
         for histories in sorted(path.glob("user_histories*.parquet")):
             yield from _histories(pl.read_parquet(histories))
         for log in _logs(path):
-            yield from _impressions(log.select(_NEEDED).collect())
+            names = log.collect_schema().names()
+            yield from _impressions(log.select(*_NEEDED, *(c for c in _MORE if c in names)).collect())
 
 
 def _users(raw: pl.DataFrame) -> pl.DataFrame:
@@ -87,6 +95,12 @@ def _impressions(log: pl.DataFrame) -> Iterator[Part]:
         yield name, _event(log.filter(pl.col(column) == 1), name)
     watched = log.filter((pl.col("play_time_ms") > 0) | (pl.col("long_view") == 1))
     yield "watch", _event(watched, "watch", seconds=pl.col("play_time_ms") / 1000, long=pl.col("long_view") == 1)
+    yield "skip", _event(log.filter(pl.col("play_time_ms") < _SKIPPED_MS), "skip")
+    if "is_profile_enter" in log.columns:
+        yield "profile_enter", _event(log.filter(pl.col("is_profile_enter") == 1), "profile_enter")
+    if "comment_stay_time" in log.columns:
+        read = log.filter(pl.col("comment_stay_time") > 0)
+        yield "read_comments", _event(read, "read_comments", seconds=pl.col("comment_stay_time") / 1000)
 
 
 def _event(rows: pl.DataFrame, name: str, **fields: pl.Expr) -> pl.DataFrame:
