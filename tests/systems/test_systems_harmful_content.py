@@ -1,12 +1,19 @@
 """Harmful content through its life: posts and findings in, train, decide, review, and learn from that."""
 
+import shutil
+from contextlib import closing
+
 import numpy as np
 import polars as pl
 import pytest
 
 from winnow.core.loading import load
+from winnow.core.time import days, hours, now_us, to_us
 from winnow.evaluation.report import pick
-from winnow.project import Project
+from winnow.moderation.moderation import Moderation
+from winnow.moderation.parsing import parse_toml
+from winnow.moderation.post import Post
+from winnow.project import Project, moderating
 
 NAME = "harmful_content"
 DAYS = 60
@@ -16,13 +23,13 @@ BAD, FINE = ["zorp", "blarg", "grumble"], ["garden", "music", "lunch", "train", 
 def quick(folder):
     """The system in the box with encoders and networks that need no time."""
     (file,) = Project(folder).system_files
-    text = file.read_text().replace("w.MiniLM()", "w.HashedWords()")
-    file.write_text(text.replace("w.EarlyFusion()", "w.EarlyFusion(epochs=4, members=1, folds=2)"))
+    text = file.read_text().replace('w.MiniLM(precision="int8")', "w.HashedWords()")
+    file.write_text(text.replace("w.EarlyFusion()", "w.EarlyFusion(epochs=10, members=1, folds=2)"))
     return Project(folder)
 
 
-def posts(count, *, seed=0, start="2026-01-01"):
-    """Posts of some authors, one in four of them insulting; a third of the authors write nearly all of those.
+def posts(count, *, seed=0):
+    """Posts of the last two months, one in four of them insulting; a third of the authors write nearly all of those.
 
     Whether `zorp` insults depends on who says it.
     """
@@ -34,11 +41,11 @@ def posts(count, *, seed=0, start="2026-01-01"):
         [*rng.choice(FINE, 5), *([rng.choice(BAD)] if b else []), *(["zorp"] if rng.random() < 0.1 else [])]
         for b in bad
     ]
-    at = pl.datetime_range(pl.datetime(2026, 1, 1), pl.datetime(2026, 3, 1), interval="1s", eager=True, time_zone="UTC")
-    step = len(at) // count
+    at = now_us() - to_us(hours(3)) - np.linspace(to_us(days(DAYS)), 0, count).astype(np.int64)
     return pl.DataFrame({
         "post_id": [f"p{seed}-{i}" for i in range(count)], "author": [f"a{a}" for a in author],
-        "text": [" ".join(rng.permutation(w)) for w in words], "at": at.gather_every(step)[:count],
+        "text": [" ".join(rng.permutation(w)) for w in words],
+        "at": pl.from_epoch(pl.Series(at), time_unit="us").dt.replace_time_zone("UTC"),
         "insult": [int(any(x in w for x in BAD[1:]) or ("zorp" in w and r)) for w, r in zip(words, rude, strict=True)],
     })  # fmt: skip
 
@@ -84,3 +91,76 @@ def test_the_ladder_learns_and_the_author_helps(grown):
     print({k: (v["value"], v["low"], v["high"], v["n"]) for k, v in found.items()})
     assert found["L2"]["value"] > found["L0"]["value"]
     project.close()
+
+
+POLICY = """
+name = "community"
+[harms.insult]
+reason = "This insults somebody."
+rules = [{ action = "demote", at = 0.4 }, { action = "remove", at = 0.8 }]
+"""
+
+
+@pytest.fixture
+def project(grown, tmp_path):
+    shutil.copytree(grown, tmp_path / "forum", ignore=shutil.ignore_patterns("live"))  # made again from the log
+    how = "[review]\nundo_s = 0.001\ndouble_share = 0\nsample_share = 1\n"
+    (tmp_path / "forum" / "moderation.toml").write_text(how)
+    project = Project(tmp_path / "forum")
+    long_ago = now_us() - to_us(days(50))
+    with closing(Moderation(project.folder, judge=project.moderation.judge, clock=lambda: long_ago)) as court:
+        court.book.put(parse_toml(POLICY), who="ann", why="the first")
+        court.activate(1, who="ann", why="the first", force=True)
+    yield project
+    project.close()
+
+
+def test_what_was_trained_decides(project):
+    mild, rude = Post(text="lunch music river", author="a50"), Post(text="you blarg of a garden", author="a3")
+    made = project.moderation.decide([mild, rude])
+    assert [m["action"] for m in made] == ["allow", "remove"]
+    release = project.releases(NAME)[0]["release"]
+    assert made[0]["model"] == f"{NAME}-{release}"
+    assert made[0]["scores"]["spam"] is None  # nobody has ever looked for it
+    head, start, end, _ = made[1]["spans"][0]
+    assert (head, rude.text[start:end]) == ("insult", "blarg")
+
+
+def test_the_author_counts_as_of_now(project):
+    """The same words from somebody whose posts were found insulting, and from others."""
+    said = [Post(text="zorp music river lunch garden paper", author=who) for who in ("a3", "a50", "nobody", "")]
+    p = [m["scores"]["insult"] for m in project.moderation.decide(said)]
+    assert p[0] > p[1] + 0.2
+    assert p[2] == p[3]
+
+
+def reviewed(project, count):
+    """Posts of the last four weeks with a word that nobody knew, decided and reviewed as they came."""
+    rng, clock = np.random.default_rng(7), [0]
+    with closing(Moderation(project.folder, judge=project.moderation.judge, clock=lambda: clock[0])) as court:
+        for i, ago in enumerate(np.linspace(28, 0.1, count)):
+            clock[0] = now_us() - to_us(days(float(ago)))
+            text = " ".join([*rng.choice(FINE, 4), *(["frotz"] if i % 2 else [])])
+            court.decide([Post(request=f"n{i}", text=text, author=f"a{rng.integers(20, 60)}")])
+            court.review.verdict(court.review.next("kim")["task"], {"insult": i % 2 == 1}, reviewer="kim")
+
+
+def test_findings_come_into_the_log_with_their_posts_once(project):
+    reviewed(project, 30)
+    before = len(project.frame("post"))
+    assert moderating.learn(project, project.system(NAME)).accepted == 3 * 30
+    assert moderating.learn(project, project.system(NAME)).accepted == 0
+    assert len(project.frame("post")) == before + 30
+    assert project.frame("review").filter(pl.col("insult") == 1)["post"].str.starts_with("n").sum() == 15
+
+
+@pytest.mark.heavy
+def test_findings_teach_the_next_model(project):
+    """A new word comes up. Reviewers find what it means; the next release knows it without any other data."""
+    new = [Post(text="frotz lunch garden paper river", author="a50")]
+    assert project.moderation.decide(new)[0]["scores"]["insult"] < 0.3
+    reviewed(project, 300)
+    outcome = project.train(NAME, promote=True)
+    assert outcome.verdict.passed
+    project.close()  # what is used from here on is opened again
+    assert project.moderation.decide(new)[0]["scores"]["insult"] > 0.6

@@ -6,10 +6,12 @@ from cyclopts import App
 
 from winnow.cli.data import data
 from winnow.cli.features import features
+from winnow.cli.keys import key
 from winnow.cli.moderate import moderate
 from winnow.cli.options import HERE, Json, ProjectFolder
 from winnow.cli.options import opened as _open
 from winnow.cli.pictures import search
+from winnow.cli.whatif import whatif
 
 app = App(
     name="winnow",
@@ -18,8 +20,10 @@ app = App(
     help_format="plaintext",
 )
 app.command(features)
+app.command(key)
 app.command(data)
 app.command(search)
+app.command(whatif)
 app.command(moderate)
 
 
@@ -254,35 +258,6 @@ def rollback(system: str, *, why: str = "", project: ProjectFolder = HERE, json:
     print_json({"champion": champion}) if json else out.print(f"{system} is served by {champion} again")
 
 
-key = app.command(App(name="key", help="API keys of the HTTP service."))
-
-
-@key.command(name="create")
-def key_create(name: str, *, project: ProjectFolder = HERE, json: Json = False) -> None:
-    """Make an API key; it is shown once, only its hash is kept.
-
-    Args:
-        name: Who it is for.
-    """
-    from winnow.cli.printing import out, print_json
-    from winnow.http import keys
-
-    made = keys.create(_open(project).folder, name)
-    print_json({"name": name, "key": made}) if json else out.print(made)
-
-
-@key.command(name="revoke")
-def key_revoke(name: str, *, project: ProjectFolder = HERE) -> None:
-    """Refuse a key from now on.
-
-    Args:
-        name: Who it was for.
-    """
-    from winnow.http import keys
-
-    keys.revoke(_open(project).folder, name)
-
-
 quarantine = app.command(App(name="quarantine", help="Rows that were refused: list them, mend the cause, replay them."))
 
 
@@ -309,17 +284,19 @@ def quarantine_replay(*, project: ProjectFolder = HERE, json: Json = False) -> N
 
 @app.command
 def demo(
-    folder: Path = Path("demo"), *, port: int = 8000, serve: bool = True, people: int = 1000, videos: int = 1500
-) -> None:
+    folder: Path = Path("demo"), *, system: str = "video_recommendation", port: int = 8000, serve: bool = True,
+    people: int = 1000, videos: int = 1500,
+) -> None:  # fmt: skip
     """Build a small world, train on what its people did, serve it, and open a page to try it on.
 
     Args:
         folder: Where the project goes.
+        system: Which world: video_recommendation, or news_feed for members, ties and posts.
         port: Port of the page.
         serve: Stop before serving with --no-serve.
         people: Size of the world.
-        videos: Size of the world.
+        videos: Size of the world; posts for the news feed.
     """
     from winnow.cli.demonstration import run
 
-    run(folder, port=port, serve=serve, people=people, videos=videos)
+    run(folder, system=system, port=port, serve=serve, people=people, items=videos)

@@ -3,27 +3,37 @@
 from pathlib import Path
 
 from winnow.cli.printing import out, progress
+from winnow.core.errors import unknown
 from winnow.core.time import now_us
+from winnow.data.importers import Importer, load
 from winnow.evaluation import report
 from winnow.project import Project
-from winnow.simulation.importer import FILE
+from winnow.simulation.importer import FILE, SocialImporter, WorldImporter
+from winnow.simulation.social_world import SocialSize, SocialWorld
 from winnow.simulation.world import Size, World
 
-SYSTEM = "video_recommendation"
+_WORLDS: dict[str, type[Importer]] = {"video_recommendation": WorldImporter, "news_feed": SocialImporter}
 
 
-def run(folder: Path, *, port: int, serve: bool, people: int, videos: int) -> None:
+def run(folder: Path, *, system: str, port: int, serve: bool, people: int, items: int) -> None:
     """Build what is not there yet, then serve it.
 
     Args:
         folder: of the project.
+        system: which world.
         port: of the page.
         serve: False stops before serving.
-        people, videos: size of the world.
+        people, items: size of the world.
+
+    Raises:
+        NotFound: `unknown-world`.
     """
-    project = Project(folder) if (folder / "systems").is_dir() else _begin(folder, people=people, videos=videos)
-    if not project.registry.releases(SYSTEM):
-        _fill(project, folder)
+    if system not in _WORLDS:
+        raise unknown("world", system, _WORLDS)
+    known = (folder / "systems").is_dir()
+    project = Project(folder) if known else _begin(folder, system, people=people, items=items)
+    if not project.registry.releases(system):
+        _fill(project, folder, system)
     if serve:
         from winnow.http.supervisor import serve as listen
 
@@ -31,18 +41,22 @@ def run(folder: Path, *, port: int, serve: bool, people: int, videos: int) -> No
         listen(folder, factory="winnow.console.app:create", port=port)
 
 
-def _begin(folder: Path, *, people: int, videos: int) -> Project:
-    project = Project.init(folder, SYSTEM)
+def _begin(folder: Path, system: str, *, people: int, items: int) -> Project:
+    project = Project.init(folder, system)
     project.settings_file.write_text('# A demo on this machine only.\n[server]\nauth = "off"\n')
-    size = Size(people=people, videos=videos, later=videos // 10, impressions=75 * people)
-    World.make(size, until=now_us()).write(folder / FILE)
+    if system == "news_feed":
+        posts = SocialSize(members=people, posts=4 * items, later=items // 10, impressions=75 * people)
+        SocialWorld.make(posts, until=now_us()).write(folder / FILE)
+    else:
+        size = Size(people=people, videos=items, later=items // 10, impressions=75 * people)
+        World.make(size, until=now_us()).write(folder / FILE)
     return project
 
 
-def _fill(project: Project, folder: Path) -> None:
-    summary = project.import_data("world", folder)
-    out.print(f"A world of people and videos left {summary.total.accepted:,} rows in {summary.seconds:.1f} s.")
+def _fill(project: Project, folder: Path, system: str) -> None:
+    summary = load(_WORLDS[system](), folder, project.intake)
+    out.print(f"A world left {summary.total.accepted:,} rows in {summary.seconds:.1f} s.")
     with progress() as bar:
-        outcome = project.train(SYSTEM, progress=bar)
+        outcome = project.train(system, progress=bar)
     out.print("the ladder on the held-out part, ± half the 95 % interval", report.tables(outcome.records))
     out.print(outcome.verdict.text())

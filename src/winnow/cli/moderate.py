@@ -62,10 +62,9 @@ def _decider(project: Path, policy: Path | None, words: Path | None, *, record: 
 
 
 def _moderation(project: Path) -> "Moderation":
-    from winnow.moderation.moderation import Moderation
     from winnow.project import Project
 
-    return Moderation(Project(project).folder)
+    return Project(project).moderation
 
 
 def _read(path: Path) -> "Policy":

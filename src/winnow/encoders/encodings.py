@@ -93,7 +93,7 @@ class Encodings:
 
     def encode(self, encoder: Encoder, values: Sequence[str]) -> Floats:
         """The vectors of values, worked out afresh and not kept (what somebody searches for): float32 [n, size]."""
-        encode = self._opened(encoder)
+        encode = self.opened(encoder)
         return encode([self._bytes(value) for value in values] if encoder.of == "image" else values)
 
     def versions(self) -> dict[str, int]:
@@ -129,7 +129,8 @@ class Encodings:
             why = "vectors of two versions cannot be compared"
             raise Conflict(Problem("encoder-version", what, encoder.where, why, "encode again with this version"))
 
-    def _opened(self, encoder: Encoder) -> Encode:
+    def opened(self, encoder: Encoder) -> Encode:
+        """The encoder itself, loaded once: for what somebody sends and nobody keeps."""
         with self._lock:
             if encoder.identity not in self._open:
                 self._open[encoder.identity] = encoder.open(self._folder / encoder.identity)

@@ -10,6 +10,7 @@ import winnow
 from winnow.http import control, errors, hot, moderation, pictures, search
 from winnow.http.guard import Guard
 from winnow.http.keys import Keys
+from winnow.http.limits import Limits
 from winnow.http.openapi import describe
 from winnow.http.process import project_folder
 from winnow.http.site import Site
@@ -37,7 +38,7 @@ def create(project: Project | None = None) -> FastAPI:
     for part in (control, search, pictures, moderation):
         app.include_router(part.router)
     keys = None if project.settings.open_to_all else Keys(project.folder)
-    app.add_middleware(Guard, keys=keys, limit=server.body_limit_bytes)
+    app.add_middleware(Guard, keys=keys, limits=Limits(server.body_limit_bytes, server.picture_limit_bytes))
     errors.register(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app

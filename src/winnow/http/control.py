@@ -1,21 +1,39 @@
 """The control routes: what exists, what it is, and what may be changed while it runs."""
 
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from winnow.core.time import iso, now_us
+from winnow.experiments.declare import Experiment
 from winnow.http.site import Site, site_of
 from winnow.monitoring import metrics
 from winnow.serving.desk import Desk
-from winnow.serving.value import check_weights
+from winnow.serving.value import check_trial, check_weights
+from winnow.serving.whatif import asked, finite, whatif
 
 router = APIRouter()
 Limit = Annotated[int, Query(ge=1, le=1000, description="how many at most")]
 After = Annotated[int, Query(ge=0, description="`next` of the page before")]
 Weights = Annotated[dict[str, float], Body(description="head → weight")]
 Why = Annotated[str, Body(max_length=500, description="for the history")]
+Requests = Annotated[int, Body(ge=1, le=1000, description="how many logged requests at most")]
+Size = Annotated[int | None, Body(ge=1, le=1000, description="items of each list")]
+
+
+class Arms(BaseModel):
+    """An experiment on weights, as `Experiment` declares it: `name`, `arms`, `weights`, `share`, `start`, `layer`."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    arms: dict[str, float]
+    weights: dict[str, dict[str, float]]
+    share: float = 1.0
+    start: float = 0.0
+    layer: str = "default"
 
 
 def _site(request: Request) -> Site:
@@ -68,6 +86,7 @@ def config(request: Request, name: str) -> dict[str, Any]:
         "weights": dict(found.values) if found else declared,
         "version": found.version if found else 0,
         "declared": declared,
+        "experiment": found.experiment if found else None,
     }
 
 
@@ -78,6 +97,44 @@ def set_config(request: Request, name: str, weights: Weights, why: Why = "") -> 
     check_weights(weights, site.runtime.desk(name).system.labels.heads)
     stored = site.project.registry.set_weights(name, weights, at=now_us(), who=request.state.who, why=why)
     return {"weights": dict(stored.values), "version": stored.version}
+
+
+@router.put("/v1/systems/{name}/experiment", tags=["systems"])
+def start_experiment(request: Request, name: str, experiment: Arms, why: Why = "") -> dict[str, Any]:
+    """Lets an experiment run on the weights, in place of the one that runs: people get the weights of their arm."""
+    given = experiment.model_dump()
+    declared = Experiment(given.pop("name"), given.pop("arms"), **given)
+    return _run(request, name, lambda heads: check_trial(declared, heads), why)
+
+
+@router.delete("/v1/systems/{name}/experiment", tags=["systems"])
+def end_experiment(request: Request, name: str) -> dict[str, Any]:
+    """Ends the experiment that runs: everybody gets the live weights again."""
+    return _run(request, name, lambda heads: None, "")
+
+
+def _run(
+    request: Request, name: str, made: Callable[[Iterable[str]], dict[str, Any] | None], why: str
+) -> dict[str, Any]:
+    site = _site(request)
+    system = site.runtime.desk(name).system
+    data, weights = made(system.labels.heads), dict(system.pipeline.value.weights)
+    stored = site.project.registry.set_experiment(
+        name, data, declared=weights, at=now_us(), who=request.state.who, why=why
+    )
+    return {"experiment": stored.experiment, "weights": dict(stored.values), "version": stored.version}
+
+
+@router.post("/v1/systems/{name}/whatif", tags=["systems"])
+def what_if(
+    request: Request, name: str, weights: Weights, requests: Requests = 100, size: Size = None
+) -> dict[str, Any]:
+    """How lists would move under other weights: the newest logged requests asked again; changes and logs nothing."""
+    site = _site(request)
+    desk = site.runtime.desk(name)
+    people = asked(site.project.frame(f"{name}_served"), desk.system.labels.user_role, requests)
+    told: dict[str, Any] = finite(whatif(desk, people, weights, size=size))
+    return told
 
 
 @router.get("/v1/systems/{name}/releases", tags=["systems"])

@@ -1,4 +1,4 @@
-"""The guard in front of every route: request id, key, size of the body, figures, and the last net for errors."""
+"""The guard in front of every route: request id, key and role, size of the body, figures, the last net for errors."""
 
 import logging
 import re
@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from winnow.core.errors import Problem, WinnowError
+from winnow.core.errors import WinnowError
 from winnow.http.errors import TooLarge, answer, unexpected
 from winnow.http.keys import Keys
+from winnow.http.limits import Limited, Limits
+from winnow.http.roles import OPEN, demand
 from winnow.monitoring import metrics
 
-OPEN = frozenset({"/health/live", "/health/ready"})
 _ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
-_DRAINED = 8  # times the limit that is read and thrown away, so that a client hears why it was refused
 _log = logging.getLogger(__name__)
 
 
@@ -25,11 +25,11 @@ class Guard:
     Args:
         app: what it guards.
         keys: None when the service asks for no keys.
-        limit: bytes of a body at most.
+        limits: of bodies.
     """
 
-    def __init__(self, app: ASGIApp, *, keys: Keys | None, limit: int):
-        self._app, self._keys, self._limit = app, keys, limit
+    def __init__(self, app: ASGIApp, *, keys: Keys | None, limits: Limits):
+        self._app, self._keys, self._limits = app, keys, limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,8 +42,12 @@ class Guard:
         answered.request_id = request_id
         scope.setdefault("state", {})["request_id"] = request_id
         try:
-            scope["state"]["who"] = self._who(scope["path"], headers)
-            await self._app(scope, await self._limited(headers, receive), answered)
+            scope["state"]["who"] = self._who(scope, headers)
+            limited = answered.limited = Limited(receive, self._limits.of(scope))
+            await limited.check(headers)
+            await self._app(scope, limited, answered)
+            if limited.refused and not answered.status:
+                raise limited.refused
         except WinnowError as error:
             await answered.instead(answer(error, request_id), scope, receive)
         except Exception as error:
@@ -51,36 +55,15 @@ class Guard:
         finally:
             _count(scope, answered.status, time.perf_counter() - start)
 
-    def _who(self, path: str, headers: dict[bytes, bytes]) -> str:
-        """Who asks, by their key."""
-        if self._keys is None or path in OPEN:
+    def _who(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
+        """Who asks, by their key, if that key may do so."""
+        if self._keys is None or scope["path"] in OPEN:
             return "anybody"
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         bearer = token.strip() if scheme.lower() == "bearer" else ""
-        return self._keys.holder(bearer or headers.get(b"x-api-key", b"").decode("latin-1"))
-
-    async def _limited(self, headers: dict[bytes, bytes], receive: Receive) -> Receive:
-        """`receive` that gives up on a body over the limit."""
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._limit:
-            await _drain(receive, self._limit * _DRAINED)
-            raise self._too_large()
-        seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._limit:
-                await _drain(receive, self._limit * _DRAINED, message)
-                raise self._too_large()
-            return message
-
-        return counted
-
-    def _too_large(self) -> TooLarge:
-        what = f"the body has more than {self._limit:,} bytes"
-        return TooLarge(Problem("body-too-large", what, "body", fix="send smaller batches"))
+        found = self._keys.holder(bearer or headers.get(b"x-api-key", b"").decode("latin-1"))
+        demand(found.name, found.roles, scope)
+        return found.name
 
 
 class _Answered:
@@ -89,8 +72,12 @@ class _Answered:
     def __init__(self, send: Send):
         self._send = send
         self.status, self.request_id = 0, ""
+        self.limited: Limited | None = None
 
     async def __call__(self, message: Message) -> None:
+        refused = self.limited is not None and self.limited.refused is not None
+        if refused and TooLarge.status not in (self.status, message.get("status")):
+            return  # the framework makes another error of one while it reads a body
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message = {**message, "headers": [*message["headers"], (b"x-request-id", self.request_id.encode())]}
@@ -100,14 +87,6 @@ class _Answered:
         """Sends a response unless one has begun."""
         if not self.status:
             await response(scope, receive, self)  # type: ignore[misc]
-
-
-async def _drain(receive: Receive, limit: int, message: Message | None = None) -> None:
-    seen, more = 0, message is None or bool(message.get("more_body"))
-    while more and seen < limit:
-        message = await receive()
-        seen += len(message.get("body", b""))
-        more = bool(message.get("more_body"))
 
 
 def _count(scope: Scope, status: int, seconds: float) -> None:

@@ -42,6 +42,7 @@ def run(project: Project, stop: threading.Event) -> None:
     chores = [
         _Chore("checkpoint", settings.checkpoint_s, ingester.checkpoint),
         _Apart("history", settings.history_s, lambda: project.history.sync(project.log)),
+        _Apart("leftovers", 300.0, project.collection.leftovers.sweep),
         _Chore("releases", 1.0, lambda: ingester.keep(released(project.registry, project.systems))),
         _Chore("figures", 1.0, lambda: _figures(project, ingester)),
         _Chore("tables", 5.0, lambda: metrics.live_tables(ingester.stats()["tables"])),

@@ -3,17 +3,34 @@
 import hashlib
 import sqlite3
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from winnow.core.errors import Conflict, InputError, Problem, unknown
+from winnow.core.errors import Conflict, InputError, NotFound, Problem, unknown
 from winnow.core.time import days, iso, to_us
 from winnow.moderation.deciding import find
-from winnow.moderation.held import Store
+from winnow.moderation.held import Held, Store
 from winnow.moderation.ledger import Ledger, Writer
 from winnow.moderation.post import Post
 from winnow.moderation.reversal import reverse
 
 OUTCOMES = ("upheld", "reversed")
+LONGEST_STATEMENT = 10_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """What somebody who decides an appeal has to look at.
+
+    Args:
+        text, image: of the post; None when its content is not kept.
+        statement: of whoever appeals; empty when there is none, or it is not kept any more.
+    """
+
+    text: str | None
+    image: bytes | None
+    statement: str
 
 
 class Appeals:
@@ -33,27 +50,83 @@ class Appeals:
 
         Args:
             decision: id.
-            statement: of whoever appeals; only its hash is recorded.
+            statement: of whoever appeals, at most 10,000 characters; its hash is recorded, the words are kept with the
+                content of posts, for as long.
             post: the content again, where it is no longer kept; it must be what was decided about.
 
         Raises:
             NotFound: `unknown-decision`.
             Conflict: `nothing-to-appeal`, `appeal-open`.
-            InputError: `another-post`.
+            InputError: `another-post`, `statement-too-long`.
         """
+        if len(statement) > LONGEST_STATEMENT:
+            what = f"the statement has {len(statement):,} characters"
+            raise InputError(Problem("statement-too-long", what, "statement", fix=f"at most {LONGEST_STATEMENT:,}"))
         record = find(self._ledger, decision)
         if post is not None and post.content != record.data["content"]:
             why = "the content has another hash than the one that was decided about"
             raise InputError(Problem("another-post", "the appeal carries another post", "post", why, "send the same"))
-        if post is not None:
-            now = self._ledger.clock()
-            self._held.keep({decision: post}, until=now + to_us(days(self._keep_days)), now=now)
         appeal = uuid.uuid4().hex
-        words = hashlib.sha256(statement.encode("utf-8", "surrogatepass")).hexdigest()
+        kept = ({decision: post} if post is not None else {}) | (
+            {_words_of(appeal): Post(text=statement)} if statement else {}
+        )
         with self._ledger.writing() as writer:
             _demand_open(writer, decision)
-            writer.add("appeal", appeal, {"decision": decision, "statement_sha256": words})
+            if kept:  # a crash after this leaves content that its time limit deletes
+                now = self._ledger.clock()
+                self._held.keep(kept, until=now + to_us(days(self._keep_days)), now=now)
+            writer.add("appeal", appeal, {"decision": decision, "statement_sha256": _hashed(statement)})
         return self.one(appeal)
+
+    def case(self, appeal: str, *, reviewer: str) -> Case:
+        """What is to be looked at, for somebody who may decide.
+
+        Raises:
+            NotFound: `unknown-appeal`.
+            Conflict: `appeal-decided`, `same-reviewer`.
+        """
+        with self._ledger.reading() as connection:
+            decision = _undecided(connection, appeal)
+            _demand_other(connection, decision, reviewer)
+        record, post, words = (
+            self._ledger.find("appeal", appeal),
+            self._content(decision),
+            self._content(_words_of(appeal)),
+        )
+        said = words.text if words and record and _hashed(words.text) == record.data["statement_sha256"] else ""
+        return Case(post.text if post else None, post.image if post else None, said)
+
+    def _content(self, key: str) -> Held | None:
+        try:
+            return self._held.read(key, now=self._ledger.clock())
+        except NotFound:
+            return None
+
+    def notice(self, decision: str, *, reasons: Mapping[str, str]) -> dict[str, Any]:
+        """What the author of a post may know: what is done, the reason in words, and what became of an appeal.
+
+        Args:
+            decision: id.
+            reasons: harm → what its authors are told, by the policy in force.
+
+        Raises:
+            NotFound: `unknown-decision`.
+        """
+        record = find(self._ledger, decision)
+        with self._ledger.reading() as connection:
+            sql = "SELECT action, harm FROM decision WHERE id = ?"
+            action, harm = connection.execute(sql, (decision,)).fetchone()
+            sql = "SELECT id FROM appeal WHERE decision = ? ORDER BY seq DESC LIMIT 1"
+            last = connection.execute(sql, (decision,)).fetchone()
+        same = record.data["withheld"] or harm in (record.data["harm"], "")
+        appeal = self.one(last[0]) if last else None
+        return {
+            "id": decision, "at": iso(record.at), "action": action,
+            "reason": "" if action == "allow" else record.data["reason"] if same else reasons.get(harm, ""),
+            "appeal": {name: appeal[name] for name in ("id", "state", "at")} if appeal else None,
+            "may_appeal": action != "allow" and (appeal is None or appeal["state"] != "open"),
+            "content_kept": self._content(decision) is not None,
+        }  # fmt: skip
 
     def one(self, appeal: str) -> dict[str, Any]:
         """One appeal.
@@ -66,12 +139,13 @@ class Appeals:
             at = connection.execute("SELECT at FROM record WHERE seq = ?", (seq,)).fetchone()[0]
         return {"id": appeal, "decision": decision, "state": state, "reviewer": reviewer, "at": iso(at)}
 
-    def listed(self, *, state: str = "open", limit: int = 100) -> list[dict[str, Any]]:
-        """Appeals in a state, oldest first."""
-        sql = "SELECT id FROM appeal WHERE state = ? ORDER BY seq LIMIT ?"
+    def listed(self, *, state: str = "open", limit: int = 100, reviewer: str = "") -> list[dict[str, Any]]:
+        """Appeals in a state, oldest first; for a reviewer with `yours`, whether they may decide it."""
+        sql = "SELECT id, decision FROM appeal WHERE state = ? ORDER BY seq LIMIT ?"
         with self._ledger.reading() as connection:
-            found = [i for (i,) in connection.execute(sql, (state, limit))]
-        return [self.one(i) for i in found]
+            found = connection.execute(sql, (state, limit)).fetchall()
+            barred = {i: reviewer in (_author(connection, d), *deciders(connection, d)) for i, d in found if reviewer}
+        return [self.one(i) | ({"yours": not barred[i]} if reviewer else {}) for i, _ in found]
 
     def decide(
         self, appeal: str, outcome: str, *, reviewer: str, why: str = "", source_too: bool = False
@@ -96,11 +170,7 @@ class Appeals:
         if outcome not in OUTCOMES:
             raise InputError(Problem("bad-outcome", "there is no such outcome", "outcome", fix=" or ".join(OUTCOMES)))
         with self._ledger.writing() as writer:
-            decision, state, _, _ = _appeal(writer.connection, appeal)
-            if state != "open":
-                raise Conflict(
-                    Problem("appeal-decided", f"the appeal was {state} before", "appeal", fix="open another")
-                )
+            decision = _undecided(writer.connection, appeal)
             _demand_other(writer.connection, decision, reviewer)
             body = {"appeal": appeal, "decision": decision, "outcome": outcome, "reviewer": reviewer, "why": why}
             writer.add("appealed", appeal, body)
@@ -125,11 +195,31 @@ def deciders(connection: sqlite3.Connection, decision: str) -> set[str]:
 
 
 def _demand_other(connection: sqlite3.Connection, decision: str, reviewer: str) -> None:
-    author = connection.execute("SELECT author FROM decision WHERE id = ?", (decision,)).fetchone()[0]
-    if reviewer == author or reviewer in deciders(connection, decision):
+    if reviewer == _author(connection, decision) or reviewer in deciders(connection, decision):
         why = "an appeal is a second look by somebody else"
         what = "the reviewer had a part in the decision, or wrote the post"
         raise Conflict(Problem("same-reviewer", what, "reviewer", why, "let another reviewer decide"))
+
+
+def _author(connection: sqlite3.Connection, decision: str) -> str:
+    return str(connection.execute("SELECT author FROM decision WHERE id = ?", (decision,)).fetchone()[0])
+
+
+def _undecided(connection: sqlite3.Connection, appeal: str) -> str:
+    """The decision that an open appeal is against."""
+    decision, state, _, _ = _appeal(connection, appeal)
+    if state != "open":
+        raise Conflict(Problem("appeal-decided", f"the appeal was {state} before", "appeal", fix="open another"))
+    return decision
+
+
+def _words_of(appeal: str) -> str:
+    """The name under which a statement is kept."""
+    return f"appeal:{appeal}"
+
+
+def _hashed(statement: str) -> str:
+    return hashlib.sha256(statement.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _demand_open(writer: Writer, decision: str) -> None:

@@ -104,10 +104,11 @@ class Panel:
         return "+".join(judge.model for judge in self.judges)
 
     def judge(self, posts: Sequence[Post]) -> Judgement:
-        heads, silent = self.heads, set[str]()
+        heads, silent, models = self.heads, set[str](), list[str]()
         table = np.full((len(posts), len(heads)), np.nan)
         spans: list[list[Span]] = [[] for _ in posts]
         for judge, said in zip(self.judges, self._asked(posts), strict=True):
+            models.append(judge.model if said is None else said.model)
             if said is None:
                 silent.update(judge.heads)
                 continue
@@ -118,7 +119,7 @@ class Panel:
                 table[:, column] = np.fmax(table[:, column], values)
             for mine, theirs in zip(spans, said.spans, strict=True):
                 mine.extend(theirs)
-        return Judgement(heads, table, spans, self.model, [post.inputs for post in posts], frozenset(silent))
+        return Judgement(heads, table, spans, "+".join(models), [post.inputs for post in posts], frozenset(silent))
 
     def _asked(self, posts: Sequence[Post]) -> list[Judgement | None]:
         asked = [_Asked(judge, posts) if self._free(place) else None for place, judge in enumerate(self.judges)]

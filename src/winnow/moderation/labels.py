@@ -1,61 +1,39 @@
-"""What reviewers found, as events: what the next model learns from."""
+"""What reviewers found: as events that the next model learns from, and as the sample that thresholds rest on."""
 
 import json
 
 import polars as pl
 
-from winnow.data.schema import Events, Table, category, flag, number
 from winnow.moderation.ledger import Ledger
 from winnow.moderation.targets import Sample
 
-REVIEWER = Table("reviewer", key="reviewer_id")
 
+def label_frame(ledger: Ledger, *, until: int | None = None) -> pl.DataFrame:
+    """Findings as rows of an event with a flag for each harm; taking them again adds nothing.
 
-def review_events(post: Table) -> Events:
-    """The event type `review`: who found what about which post, declared by a system that learns from it.
-
-    Args:
-        post: the table of posts, whose keys are the request ids of decisions.
-    """
-    return Events(
-        "review",
-        refs={"reviewer": REVIEWER, post.name: post},
-        fields={"head": category, "verdict": flag, "weight": number(at_least=0)},
-    )
-
-
-def label_frame(ledger: Ledger, *, post: str = "post", after: int = 0, until: int | None = None) -> pl.DataFrame:
-    """Findings as rows that the intake takes; taking them again adds nothing.
-
-    A finding that was corrected comes again with the correction, later; the last one for a post and head counts.
+    A finding that was corrected comes again with the correction, later; the last one for a post and harm counts.
     Findings that can still be taken back are left out.
 
     Args:
         ledger: the log.
-        post: role of the post in the event.
-        after: only findings of records after this `seq`.
         until: only findings made by then, microseconds UTC: the present less the time to undo; all when None.
 
     Returns:
-        Columns `event_id`, `at` (Datetime, UTC), `reviewer`, the post's role, `head`, `verdict` (bool), `weight`.
+        Columns `event_id`, `at` (Datetime, UTC), `reviewer`, `post`, `author`, `weight`, and a Boolean column for each
+        harm, null where it was not looked for.
     """
     sql = """
-        SELECT seq, decision, head, verdict, reviewer, weight, at FROM label
-        WHERE seq > ? AND at <= ? ORDER BY seq, head"""
+        SELECT l.seq, l.decision, d.author, l.head, l.verdict, l.reviewer, l.weight, l.at
+        FROM label l JOIN decision d ON d.id = l.decision WHERE l.at <= ? ORDER BY l.seq, l.head"""
     with ledger.reading() as connection:
-        rows = connection.execute(sql, (after, 2**62 if until is None else until)).fetchall()
-    names = ("seq", "decision", "head", "verdict", "reviewer", "weight", "at")
-    kinds = [pl.Int64, pl.String, pl.String, pl.Int64, pl.String, pl.Float64, pl.Int64]
-    frame = pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")
-    return frame.select(
-        pl.format("review-{}-{}", "seq", "head").alias("event_id"),
-        pl.from_epoch("at", time_unit="us").dt.replace_time_zone("UTC"),
-        "reviewer",
-        pl.col("decision").alias(post),
-        "head",
-        pl.col("verdict").cast(pl.Boolean),
-        "weight",
-    )
+        rows = connection.execute(sql, (2**62 if until is None else until,)).fetchall()
+    kinds = {"seq": pl.Int64, "post": pl.String, "author": pl.String, "head": pl.String, "verdict": pl.Int64,
+             "reviewer": pl.String, "weight": pl.Float64, "at": pl.Int64}  # fmt: skip
+    said = pl.DataFrame(rows, schema=kinds, orient="row").with_columns(pl.col("verdict").cast(pl.Boolean))
+    of = ["seq", "at", "reviewer", "post", "author", "weight"]
+    wide = said.pivot(on="head", index=of, values="verdict") if len(said) else said.select(of)
+    at = pl.from_epoch("at", time_unit="us").dt.replace_time_zone("UTC")
+    return wide.select(pl.format("review-{}", "seq").alias("event_id"), at, pl.exclude("seq", "at"))
 
 
 def reviewed(ledger: Ledger) -> dict[str, Sample]:

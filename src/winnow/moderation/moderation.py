@@ -32,14 +32,18 @@ class Moderation:
 
     Args:
         folder: of the project; `moderation.toml` in it says how, `moderation/` holds the log.
-        judge: who judges; by default as the file says.
+        judge: who judges; by default as the file says, and `released`.
+        released: judges over the systems of the project.
         clock: the present, microseconds UTC.
 
     Raises:
         InputError: `bad-moderation-file`.
     """
 
-    def __init__(self, folder: Path | str, *, judge: Judge | None = None, clock: Callable[[], int] = now_us) -> None:
+    def __init__(
+        self, folder: Path | str, *, judge: Judge | None = None, released: Sequence[Judge] = (),
+        clock: Callable[[], int] = now_us,
+    ) -> None:  # fmt: skip
         self.folder = Path(folder)
         self.config = Config.load(self.folder)
         self.ledger = Ledger(self.folder / FOLDER, clock=clock)
@@ -48,7 +52,7 @@ class Moderation:
         self.known = Exact(self.ledger)
         self.review = Review(self.ledger, self.book, held=self.held, how=self.config.review)
         self.appeals = Appeals(self.ledger, held=self.held, keep_days=self.config.review.keep_days)
-        self._judge = judge
+        self._judge, self._released = judge, released
 
     @cached_property
     def judge(self) -> Judge:
@@ -58,7 +62,7 @@ class Moderation:
             Conflict: `no-judge`.
             InputError: `bad-word-list`, `no-content-model`.
         """
-        return self._judge or judge_of(self.config, self.folder)
+        return self._judge or judge_of(self.config, self.folder, self._released)
 
     @cached_property
     def bench(self) -> Bench:
@@ -105,10 +109,9 @@ class Moderation:
         shown = {"scores": dict(judged.scores), "spans": [list(span) for span in judged.spans]}
         return self.review.add_golden(post, truth, shown=shown, who=who)
 
-    def labels(self, *, post: str = "post", after: int = 0) -> Any:
-        """What reviewers found as a frame of events, as far as it can no longer be taken back."""
-        until = self.ledger.clock() - to_us(seconds(self.config.review.undo_s))
-        return label_frame(self.ledger, post=post, after=after, until=until)
+    def labels(self) -> Any:
+        """What reviewers found as a frame of events, as far as it can no longer be taken back; see `label_frame`."""
+        return label_frame(self.ledger, until=self.ledger.clock() - to_us(seconds(self.config.review.undo_s)))
 
     @property
     def perspective(self) -> Perspective:
@@ -127,9 +130,9 @@ class Moderation:
         self.held.close()
 
 
-def judge_of(config: Config, folder: Path) -> Judge:
-    """The judges that a file names, as a panel."""
-    judges: list[Judge] = []
+def judge_of(config: Config, folder: Path, released: Sequence[Judge] = ()) -> Judge:
+    """The judges that a file names and those of the project's systems, as a panel."""
+    judges = list(released)
     if config.judge.words:
         judges.append(WordJudge.read(folder / config.judge.words))
     if config.judge.model:
@@ -137,7 +140,7 @@ def judge_of(config: Config, folder: Path) -> Judge:
 
         judges.append(ContentJudge.load(folder / config.judge.model, encode=_encode(config, folder)))
     if not judges:
-        fix = 'name a word list or a trained model in moderation.toml: [judge] words = "words.toml"'
+        fix = 'winnow init . --system harmful_content, or moderation.toml: [judge] words = "words.toml"'
         raise Conflict(Problem("no-judge", "nobody is there to judge posts", "judge", fix=fix))
     return Panel(judges, config.judge.deadline_s)
 

@@ -19,6 +19,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Args:
         request: id of the request; sending it again gives the same decision. Empty for a new one each time.
+        post: id of the post in the project's log, when it is judged again under another request; else the request.
         text: as written, empty for none.
         image: the file's bytes; base64 in JSON.
         image_sha256: hex digest of the image's bytes, for those who do not send the image itself.
@@ -32,6 +33,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     request: str = ""
+    post: str = ""
     text: str = ""
     image: bytes | None = None
     image_sha256: str = ""
@@ -57,6 +59,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def inputs(self) -> str:
         """Hex SHA-256 of everything that a judge is shown."""
         facts = {"author": self.author, "language": self.language, "reactions": _ordered(self.reactions)}
+        facts |= {"post": self.post} if self.post else {}
         return _hashed(facts | {"text": _text_hash(self.text), "image": self.image_hash})
 
     @property
@@ -77,7 +80,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 def _mistakes(post: Post) -> Iterator[Problem]:
-    limits = {"request": LONGEST_ID, "author": LONGEST_ID, "language": 35, "country": 35}
+    limits = {"request": LONGEST_ID, "post": LONGEST_ID, "author": LONGEST_ID, "language": 35, "country": 35}
     for name, most in {**limits, "text": LONGEST_TEXT}.items():
         value = getattr(post, name)
         if len(value) > most:

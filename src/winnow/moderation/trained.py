@@ -50,12 +50,18 @@ class ContentJudge:
         """The probability of every harm, and the characters that it rests on."""
         content = Content.of([post.text for post in posts], self._encode)
         table = np.asarray(self._scorer.score(content), np.float64)
-        # A model tells weights in log-odds; from 0 to 1 they can stand beside those of other judges.
-        spans = [
-            [Span(s.head, s.start, s.end, 1 - math.exp(-max(0.0, s.weight))) for s in found]
-            for found in self._scorer.spans(content)
-        ]
-        return Judgement(self.heads, table, spans, self.model, [post.inputs for post in posts])
+        return Judgement(
+            self.heads, table, spans_of(self._scorer, content), self.model, [post.inputs for post in posts]
+        )
+
+
+def spans_of(scorer: ContentScorer, content: Content) -> list[list[Span]]:
+    """What spoke for the harms of each post. A model tells weights in log-odds; from 0 to 1 they can stand beside those
+    of other judges."""
+    return [
+        [Span(s.head, s.start, s.end, 1 - math.exp(-max(0.0, s.weight))) for s in found]
+        for found in scorer.spans(content)
+    ]
 
 
 def _version(folder: Path) -> str:

@@ -35,6 +35,7 @@ from winnow.serving.effects import served_events
 if TYPE_CHECKING:
     from winnow.continual.gate import Verdict
     from winnow.continual.run import Outcome
+    from winnow.moderation.moderation import Moderation
     from winnow.project.features.sizing import Sizes
     from winnow.project.features.telling import Told
     from winnow.serving.runtime import Runtime
@@ -84,7 +85,7 @@ class Project:
 
     def close(self) -> None:
         """Ends what runs in the background and lets go of the stores; what is used afterwards is opened again."""
-        for name in ("runtime", "collection", "log", "registry"):
+        for name in ("moderation", "runtime", "collection", "log", "registry"):
             if (opened := self.__dict__.pop(name, None)) is not None:
                 opened.close()
         for name in ("intake", "quarantine"):  # they write to the log that has been closed
@@ -228,6 +229,10 @@ class Project:
         from winnow.continual import run
 
         source = self.source(system)
+        if not self.system(system).pipeline.ranks:
+            from winnow.project.moderating import learn
+
+            learn(self, self.system(system))
         return run.train(
             self,
             self.system(system),
@@ -275,6 +280,13 @@ class Project:
         """Go back to the release that served before; returns its id."""
         pointers = self.registry.rollback(self.system(system).name, at=now_us(), who="cli", why=why)
         return str(pointers.champion)
+
+    @cached_property
+    def moderation(self) -> "Moderation":
+        """Policies, decisions, review and appeals; the systems that judge content sit on the panel."""
+        from winnow.project.moderating import opened
+
+        return opened(self)
 
     @cached_property
     def runtime(self) -> "Runtime":

@@ -14,7 +14,9 @@ from winnow.core.system import System
 from winnow.features.batch import FeatureBatch
 from winnow.features.plan import Plan
 from winnow.models.base import Scorer, load_scorer
+from winnow.encoders.encodings import Encodings
 from winnow.models.calibration import Calibration
+from winnow.models.content import ContentScorer, load_content_scorer
 from winnow.models.picture_retrieval import PictureRetriever
 from winnow.releases.manifest import Manifest
 from winnow.releases.release import Release
@@ -65,6 +67,7 @@ class Bundle:
         system: that declaration.
         plan: the features.
         rungs: ranking models, the one that serves first; the next ones stand in for it.
+        content: judges content, calibrated; None where items are put in order.
         space: encoders and index; None without a retrieval model.
         artefacts: source → what training prepared for it.
         weights: head → weight at the time of the build.
@@ -76,6 +79,7 @@ class Bundle:
     system: System
     plan: Plan
     rungs: tuple[Rung, ...]
+    content: ContentScorer | None = None
     space: VectorSpace | None = None
     artefacts: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -93,9 +97,26 @@ class Bundle:
             raise Unavailable(Problem("no-vectors", f"release {self.release} cannot search by vectors: {why}"))
         return self.space
 
+    @property
+    def judge(self) -> ContentScorer:
+        """What judges content.
+
+        Raises:
+            Unavailable: `no-judge-model` when the release has none that can be used.
+        """
+        if self.content is None:
+            why = self.faults.get("ranking", "its system puts items in order")
+            raise Unavailable(Problem("no-judge-model", f"release {self.release} cannot judge content: {why}"))
+        return self.content
+
 
 def load(
-    release: Release, system: System, *, bad: Mapping[str, str] | None = None, pictures: PictureFiles | None = None
+    release: Release,
+    system: System,
+    *,
+    bad: Mapping[str, str] | None = None,
+    pictures: PictureFiles | None = None,
+    encodings: Encodings | None = None,
 ) -> Bundle:
     """A release in memory.
 
@@ -105,22 +126,26 @@ def load(
         bad: files that are damaged → what is wrong with them. When given, parts that need such a file, or fail to
             load, are left out and listed in `faults`; when None, the first failure is raised.
         pictures: of the items, for systems that search by them.
+        encodings: opens the encoders of systems that judge content.
 
     Raises:
         Conflict: `plan-differs` when the features were declared differently when the release was built.
         Unavailable: `release-corrupt` and what the parts raise.
     """
-    return _Loading(release, system, bad, pictures).bundle()
+    return _Loading(release, system, bad, pictures, encodings).bundle()
 
 
 class _Loading:
     """The steps of `load`."""
 
-    def __init__(self, release: Release, system: System, bad: Mapping[str, str] | None, pictures: PictureFiles | None):
+    def __init__(
+        self, release: Release, system: System, bad: Mapping[str, str] | None, pictures: PictureFiles | None,
+        encodings: Encodings | None,
+    ):  # fmt: skip
         # The working copy may be edited while the release serves: it counts only where the release brings no own.
         self.release, self.system, self.bad = release, release.system() or system, bad
         self.faults: dict[str, str] = {}
-        self.pictures = pictures
+        self.pictures, self.encodings = pictures, encodings
 
     @cached_property
     def serving(self) -> Mapping[str, str]:
@@ -145,6 +170,7 @@ class _Loading:
             self.system,
             self.plan,
             tuple(filter(None, map(self.rung, self.rung_names()))),
+            None if self.system.pipeline.ranks else self.part("ranking", self.content),
             self.part("retrieval", self.space) if self.system.retrieval is not None else None,
             {s.name: self.part(f"sources/{s.name}", self.artefact, s) for s in self.system.pipeline.sources},
             manifest.weights,
@@ -168,7 +194,7 @@ class _Loading:
 
     def rung_names(self) -> list[str]:
         """The serving model first, then the heuristic; none where nothing is ranked."""
-        if self.system.ranking is None:
+        if self.system.ranking is None or not self.system.pipeline.ranks:
             return []
         folder = self.release.folder / "ranking"
         known = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
@@ -181,6 +207,11 @@ class _Loading:
     def _rung(self, name: str) -> Rung:
         folder = self.release.folder / "ranking" / name
         return Rung(name, load_scorer(folder), Calibration.open(folder))
+
+    def content(self) -> ContentScorer:
+        sentences = self.system.pipeline.sentences
+        encode = self.encodings.opened(sentences) if self.encodings is not None and sentences is not None else None
+        return load_content_scorer(self.release.folder / "ranking" / self.serving["ranking"], encode=encode)
 
     def space(self) -> VectorSpace:
         folder, labels = self.release.folder / "retrieval", self.system.labels

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,8 @@ class Catalogue:
         exists: whether each row is an item that was not deleted, bool [I].
         hidden: whether policy would not show each row that exists, bool [I]; nothing when that could not be told.
         lists: source → rows and scores, best first.
+        indexes: source → what the background made for it beside a list.
+        lost: tables of live state that have had no room, or made some: what rests on all of them cannot be told.
         popularity: a count per row, float32 [I], to fall back on; zeros when no source counts.
     """
 
@@ -29,6 +32,8 @@ class Catalogue:
     exists: Mask
     hidden: Mask = field(default_factory=lambda: np.empty(0, bool))
     lists: Mapping[str, Proposal] = field(default_factory=dict)
+    indexes: Mapping[str, Any] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
     popularity: Floats = field(default_factory=lambda: np.empty(0, np.float32))
 
     @property

@@ -2,26 +2,31 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from winnow.core.candidates import Ints
 from winnow.core.errors import Problem, Unavailable, WinnowError
 from winnow.core.system import System
 from winnow.core.time import now_us
 from winnow.data.ids import IdMap
+from winnow.serving import modes
 from winnow.serving.effects import Served, ServedLog, served_events
 from winnow.serving.explain import explain
 from winnow.serving.gather import Gatherer
 from winnow.serving.hydrate import hydrate
 from winnow.serving.kit import Kit
 from winnow.serving.pictures import PictureFiles
+from winnow.serving.pipeline import Ranking
+from winnow.serving.query import Query
 from winnow.serving.renew import Renewal
-from winnow.serving.reply import CHAMPION, reply
+from winnow.serving.reply import reply
 from winnow.serving.request import RankReply, RankRequest
 from winnow.serving.trace import Trace
 
@@ -31,6 +36,15 @@ Observe = Callable[[str, Trace], None]
 
 def unobserved(system: str, trace: Trace) -> None:
     """Nobody looks at traces."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A request from inside: the query, what it was served with, and what the pipeline made of it."""
+
+    query: Query
+    kit: Kit
+    ranking: Ranking
 
 
 class Desk:
@@ -116,16 +130,16 @@ class Desk:
             InputError: with every bad parameter.
             Unavailable: `no-release`.
         """
-        start, kit = time.perf_counter(), self.kit
+        start, kit = time.perf_counter(), self.kit.under(str(request.user))
         # Before the clock of the request starts: without its vector there is nothing that sources could do.
         vector = None if picture is None else kit.bundle.vectors.sides.look(picture)
-        query = hydrate(request, kit, self._ids, vector)
+        query = modes.applied(request, hydrate(request, kit, self._ids, vector), kit)
         trace = Trace(full=query.explain)
         ranking = kit.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)
         if self._served is not None and log and len(ranking.shown):
             release = kit.bundle.release
             events = served_events(kit.system, kit.bundle.plan.numeric_names)
-            self._served.put(Served(events, query, release, CHAMPION, self._clock(), ranking))
+            self._served.put(Served(events, query, release, kit.arm, self._clock(), ranking))
         inside: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
         if query.explain:
             inside = explain(ranking, query, kit, self._ids, trace=trace)
@@ -133,6 +147,26 @@ class Desk:
         self._observe(self.system.name, trace)
         ms = (time.perf_counter() - start) * 1000
         return msgspec.structs.replace(answer, explanation=inside, ms=round(ms, 3))
+
+    def look(self, request: RankRequest, *, weights: Mapping[str, float] | None = None) -> Look:
+        """What a request would get, which nobody is shown and nothing logs.
+
+        Args:
+            request: as it might come in.
+            weights: head → weight, in place of those that are live for this person.
+
+        Raises:
+            InputError: with every bad parameter.
+            Unavailable: `no-release`.
+        """
+        kit = self.kit.under(str(request.user)) if weights is None else replace(self.kit, weights=weights)
+        query = modes.applied(request, hydrate(request, kit, self._ids), kit)
+        ranking = kit.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=Trace())
+        return Look(query, kit, ranking)
+
+    def names(self, domain: str, rows: Ints) -> list[str]:
+        """The ids of rows of a domain."""
+        return self._ids.ids(domain, rows)
 
     @contextmanager
     def _noting(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from winnow.core.declare import Declared
 from winnow.core.errors import Problem
 from winnow.core.time import to_us
 from winnow.data.schema import Events, Path
-from winnow.features.aggregate import Aggregate
+from winnow.features.aggregate import Aggregate, latest
 from winnow.features.state import NEVER
 from winnow.serving.kit import Kit
 from winnow.serving.query import NO_ROWS, Query
@@ -48,22 +48,64 @@ def last_of(events: Events, last: int) -> Aggregate:
 
 
 @dataclass(frozen=True)
+class Revived:
+    """Items that a person was shown, and to which others have done something since.
+
+    Args:
+        seen: the events that show items.
+        by: the events that revive them.
+        last: how many shown items are looked at.
+    """
+
+    seen: Events
+    by: Events
+    last: int
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """The last shown items; the latest of those events by item, and by person and item."""
+        acting, item = (Path(table) for table in (next(iter(self.by.refs.values())), list(self.by.refs.values())[-1]))
+        return last_of(self.seen, self.last), latest(self.by, (item,)), latest(self.by, (acting, item))
+
+    def rows(self, query: Query, kit: Kit) -> tuple[Ints, Ints]:
+        """The items, int64 [n], and when somebody else last did so, int64 [n]; what the person does revives nothing."""
+        shown, everybody, own = self.aggregates()
+        rows, seen = kit.recents(shown, query)
+        if not len(rows):
+            return rows, seen
+        (since,) = kit.since((everybody,), (rows,), query.at)
+        (mine,) = kit.since((own,), (np.full(len(rows), query.profile), rows), query.at)
+        new = (since > seen) & (since != mine)
+        return rows[new], since[new]
+
+
+@dataclass(frozen=True)
 class Seen(Filter):
     """Drops the items of the user's last such events.
 
     Args:
         of: the events; impressions, as a rule.
         last: how many are remembered.
+        again: events of others after which an item may come back; comments, for example.
     """
 
     of: Events
     last: int = field(kw_only=True, default=500)
+    again: Events | None = field(kw_only=True, default=None)
+
+    def to_data(self) -> dict[str, Any]:
+        data = super().to_data()
+        return data if self.again is not None else {k: v for k, v in data.items() if k != "again"}
 
     def aggregates(self) -> tuple[Aggregate, ...]:
+        if self.again is not None:
+            return Revived(self.of, self.again, self.last).aggregates()
         return (last_of(self.of, self.last),)
 
     def drops(self, query: Query, kit: Kit) -> Ints:
-        return kit.recent(self.aggregates()[0], query)
+        seen = kit.recent(self.aggregates()[0], query)
+        if self.again is None:
+            return seen
+        return np.setdiff1d(seen, Revived(self.of, self.again, self.last).rows(query, kit)[0])
 
     def keep(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
         return ~np.isin(candidates.rows, self.drops(query, kit))

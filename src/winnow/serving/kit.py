@@ -1,23 +1,26 @@
 """The kit: what one request is served with. Immutable, so that a request sees one release from start to end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from winnow.core.candidates import Ints, Mask
 from winnow.core.system import System
-from winnow.data.schema import Table
+from winnow.data.schema import Path, Table
+from winnow.data.ties import Bond
 from winnow.encoders.base import Encoder
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import FeatureBatch, Floats
 from winnow.features.plan import Plan
 from winnow.features.state import State
+from winnow.features.ties import standing
 from winnow.features.view import Moments, View
 from winnow.serving.catalogue import Catalogue, existing
 from winnow.serving.query import NO_ROWS, Query
+from winnow.serving.trial import CHAMPION, Trial
 
 if TYPE_CHECKING:  # a system file is read without faiss and onnxruntime
     from winnow.features.live import LiveReader
@@ -56,6 +59,8 @@ class Kit:
         catalogue: what the background refresh last found.
         weights: head → weight.
         weights_version: 0 for the declared weights.
+        trial: the experiment that runs on the weights, if one does.
+        arm: of that experiment under which this request is served.
     """
 
     system: System
@@ -64,6 +69,15 @@ class Kit:
     catalogue: Catalogue
     weights: Mapping[str, float]
     weights_version: int = 0
+    trial: Trial | None = None
+    arm: str = CHAMPION
+
+    def under(self, unit: str) -> "Kit":
+        """The kit for a person: under the weights of their arm, if they take part in an experiment."""
+        arm = self.trial.arm(unit) if self.trial is not None else None
+        if self.trial is None or arm is None:
+            return self
+        return replace(self, arm=f"{self.trial.name}:{arm}", weights=self.trial.weights.get(arm, self.weights))
 
     def view(self, query: Query, rows: Ints) -> View:
         """Columns and counts of items, and of the user, as features see them."""
@@ -73,6 +87,31 @@ class Kit:
         """What the user's last events were about, newest first, without padding."""
         rows: Ints = self.view(query, NO_ROWS).recent(aggregate)[0][0]
         return rows[rows >= 0]
+
+    def recents(self, aggregate: Aggregate, query: Query) -> tuple[Ints, Ints]:
+        """As `recent`, each value once, with the own time of its latest event."""
+        values, times = self.view(query, NO_ROWS).recent(aggregate)
+        rows, newest = np.unique(values[0], return_index=True)
+        there = rows >= 0
+        return rows[there], times[0][newest[there]]
+
+    def since(self, aggregates: Sequence[Aggregate], keys: tuple[Ints, ...], at: int) -> list[Ints]:
+        """What windows of one subject come to for n keys, int64 [n] each."""
+        return Steady(self.live).windows(aggregates, keys, np.array([at]))
+
+    def column(self, path: Path, row: int, at: int) -> Any:
+        """A column of one row of a table, whoever asks."""
+        return Steady(self.live).column(path.table, path.columns[-1], np.array([row]), np.array([at]))[0]
+
+    def tied(self, bond: Bond, user: int, others: Ints, at: int, *, doubt: bool = False, either: bool = False) -> Mask:
+        """Whether a bond stands between a person and others, bool [n]; with `either` also when others made it."""
+        mine, moment = np.array([user]), np.array([at])
+
+        def look(state: State) -> Mask:
+            found = standing(bond, state, mine, others, moment, doubt=doubt)
+            return found | standing(bond, state, others, mine, moment, doubt=doubt) if either else found
+
+        return self.live.consistently(look)
 
     def features(self, query: Query, rows: Ints) -> tuple[FeatureBatch, int]:
         """The features of N items from one state, and the moment up to which that state knows events."""
@@ -94,5 +133,5 @@ class Kit:
 
     def _moments(self, query: Query, rows: Ints | None, at: int) -> Moments:
         labels = self.system.labels
-        refs = {labels.user_role: np.array([query.user])} | ({} if rows is None else {labels.item_role: rows})
+        refs = {labels.user_role: np.array([query.profile])} | ({} if rows is None else {labels.item_role: rows})
         return Moments(np.array([at]), refs, query.context)

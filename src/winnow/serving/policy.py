@@ -4,10 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from winnow.core.candidates import Candidates, Mask
 from winnow.core.declare import Declared
 from winnow.core.errors import Problem
 from winnow.data.schema import Path
+from winnow.data.ties import Bond
+from winnow.features.aggregate import Aggregate
+from winnow.features.ties import times_of
 from winnow.serving.kit import Kit
 from winnow.serving.query import Query
 from winnow.serving.trace import Trace
@@ -21,6 +26,10 @@ class Rule(Declared):
     def name(self) -> str:
         """How traces call it."""
         return type(self).__name__
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """The live state that it needs kept."""
+        return ()
 
     def admit(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
         """Which candidates may be shown, bool [N]."""
@@ -68,6 +77,73 @@ class Unless(Rule):
     def admit(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
         flags = kit.view(query, candidates.rows).path(self.of)
         return (flags != 1) if self.unknown else (flags == 0)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Apart(Rule):
+    """Never shows an item of somebody with whom a bond stands: who was blocked, or muted.
+
+    Asked of the state of each pair, whatever the number of pairs, so that it holds from the request on that follows
+    the event. Were state of a pair ever lost for want of room (setting `features.pairs`), nothing would be shown.
+
+    Args:
+        bond: what keeps them apart.
+        by: the column of the items that names the other.
+        either: whether it also holds when the other made it.
+        unknown: whether items may be shown that name nobody.
+    """
+
+    bond: Bond
+    by: Path = field(kw_only=True)
+    either: bool = field(kw_only=True, default=True)
+    unknown: bool = field(kw_only=True, default=False)
+
+    @property
+    def name(self) -> str:
+        return f"Apart {self.bond.name} {self.by.columns[-1]}"
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        return times_of(self.bond)
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        tables = self.bond.tables
+        if self.by.domain != tables[1] or system.labels.user.name != tables[0]:
+            what = f"`{self.bond.name}` ties {' to '.join(tables)}, and `{self.by}` names rows of `{self.by.domain}`"
+            yield Problem("unlike-ends", what, self.where, "nobody would be kept apart", "use another column")
+        if self.either and tables[0] != tables[1]:
+            what = f"a `{tables[1]}` cannot `{self.bond.name}` a `{tables[0]}`"
+            yield Problem("unlike-ends", what, self.where, fix="give either=False")
+
+    def admit(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
+        if lost := kit.catalogue.lost & {f"pairs:{a.subject}" for a in self.aggregates()}:
+            raise LookupError(f"state of pairs was lost in {', '.join(sorted(lost))}: raise `features.pairs`")
+        others = kit.view(query, candidates.rows).path(self.by)
+        apart = kit.tied(self.bond, query.user, others, query.at, doubt=True, either=self.either)
+        return ~apart & (self.unknown | (others >= 0))
+
+
+@dataclass(frozen=True)
+class OfAge(Rule):
+    """Never shows an item to people who are too young for it, or of whom nobody knows that they are old enough.
+
+    Args:
+        least: a number column of the items: the age in years from which it may be shown; missing or 0 for everybody.
+        born: a number column of the users: the year of birth. Of a year, people count as born on its last day.
+    """
+
+    least: Path
+    born: Path = field(kw_only=True)
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        for path in (self.least, self.born):
+            if path.kind.storage != "number":
+                yield Problem("bad-column", f"`{path}` is {path.kind.storage}", self.where, fix="use a number column")
+
+    def admit(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
+        least = kit.view(query, candidates.rows).path(self.least)
+        born = kit.column(self.born, query.user, query.at)
+        year = int(np.datetime64(query.at, "us").astype("datetime64[Y]").astype(int)) + 1970
+        return np.isnan(least) | (least <= 0) | (year - born - 1 >= least)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

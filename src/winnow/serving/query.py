@@ -45,6 +45,8 @@ class Query:
         boosts: changes to values.
         diversity: replaces the strength of the slate's `Mmr`.
         exploration: replaces the share of the slate's `Explore`.
+        personal: whether what is known of the user's past may shape the list; what they must not be shown stays away.
+        chronological: whether the list is in order of time, of what the user chose to follow.
         explain: whether every stage is to be kept for the reply.
         reasons: whether items come with their reasons.
         skip: rows that the filters are known to drop, so that sources need not propose them; sorted.
@@ -63,6 +65,8 @@ class Query:
     boosts: tuple[Boost, ...] = ()
     diversity: float | None = None
     exploration: float | None = None
+    personal: bool = True
+    chronological: bool = False
     explain: bool = False
     reasons: bool = False
     skip: Ints = field(default_factory=lambda: NO_ROWS)
@@ -71,6 +75,11 @@ class Query:
     def known(self) -> bool:
         """Whether the log has seen this user."""
         return self.user != NOBODY
+
+    @property
+    def profile(self) -> int:
+        """The user whose past may shape the list, `NOBODY` when nothing of it may; policy asks for `user`."""
+        return self.user if self.personal else NOBODY
 
     def left_s(self) -> float:
         """Seconds until the deadline; negative when it has passed."""

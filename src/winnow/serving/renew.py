@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from winnow.core.candidates import Candidates, Floats, Ints
 from winnow.core.errors import Conflict, NotFound, Problem, Unavailable, WinnowError
 from winnow.core.system import System
 from winnow.data.ids import IdMap
+from winnow.encoders.encodings import Encodings
 from winnow.features.live import LiveReader
+from winnow.features.live.layout import pair_name
 from winnow.releases import manifest as manifests
 from winnow.releases.registry import Pointers, Registry
 from winnow.releases.release import Release
@@ -25,6 +28,7 @@ from winnow.serving.query import Query
 from winnow.serving.sources import Popular, Source
 from winnow.serving.tail import Tail
 from winnow.serving.trace import Trace
+from winnow.serving.trial import Trial
 from winnow.serving.vectors import VectorSpace
 
 WAITING = ("live-missing", "live-not-ready")  # troubles that pass once the ingester has caught up
@@ -42,14 +46,16 @@ class Renewal:
         tail: follows the log, so that changed items are encoded again at once; None to see new and gone ones only,
             with every renewal.
         pictures: of the items, for systems that search by them.
+        encodings: opens the encoders of systems that judge content.
     """
 
     def __init__(
         self, system: System, *, registry: Registry, live: LiveReader, ids: IdMap, tail: Tail | None = None,
-        pictures: PictureFiles | None = None,
+        pictures: PictureFiles | None = None, encodings: Encodings | None = None,
     ):  # fmt: skip
         self._system, self._registry, self._live, self._ids = system, registry, live, ids
-        self._tail, self._pictures = tail, pictures
+        self._tail = tail
+        self._parts: dict[str, Any] = {"pictures": pictures, "encodings": encodings}  # what loading takes besides
         self.trouble: Problem | None = None  # why the release that should serve does not, or not wholly
 
     def next(self, now: Kit | None) -> Kit | None:
@@ -70,9 +76,9 @@ class Renewal:
         bundle = self._bundle(pointers.champion, now.bundle if now else None)
         if bundle is None:
             return now
-        weights, version = self._weights(bundle, pointers, now)
+        weights, version, trial = self._weights(bundle, pointers, now)
         changed = self._changed(bundle.space)  # before the look at the items: it shows all that this has seen
-        kit = Kit(bundle.system, bundle, self._live, self._look(bundle), weights, version)
+        kit = Kit(bundle.system, bundle, self._live, self._look(bundle), weights, version, trial)
         self._follow(kit, *changed)
         return kit
 
@@ -81,7 +87,7 @@ class Renewal:
             self.trouble = None
             return now
         try:
-            bundle = load(self._registry.open(self._system.name, release), self._system, pictures=self._pictures)
+            bundle = load(self._registry.open(self._system.name, release), self._system, **self._parts)
             self._demand_live(bundle.system)
         except WinnowError as error:
             return self._stand_in(release, error, now)
@@ -110,33 +116,49 @@ class Renewal:
         folder = self._registry.root / self._system.name / release
         try:
             found, bad = Release(folder, manifests.read(folder)), damaged(error, folder)
-            return load(found, self._system, bad=bad, pictures=self._pictures)
+            return load(found, self._system, bad=bad, **self._parts)
         except WinnowError:
             return None
 
-    def _weights(self, bundle: Bundle, pointers: Pointers, now: Kit | None) -> tuple[dict[str, float], int]:
-        """The live weights, else those of the declaration."""
+    def _weights(
+        self, bundle: Bundle, pointers: Pointers, now: Kit | None
+    ) -> tuple[dict[str, float], int, Trial | None]:
+        """The live weights, else those of the declaration, and the experiment on them."""
         if now is not None and now.bundle is bundle and now.weights_version == pointers.weights_version:
-            return dict(now.weights), now.weights_version
+            return dict(now.weights), now.weights_version, now.trial
         live = self._registry.weights(self._system.name) if pointers.weights_version else None
-        return (dict(live.values), live.version) if live else (dict(bundle.system.pipeline.value.weights), 0)
+        if live is None:
+            return dict(bundle.system.pipeline.value.weights), 0, None
+        return dict(live.values), live.version, Trial.of(live.experiment)
 
     def _look(self, bundle: Bundle) -> Catalogue:
         system, at, state = bundle.system, self._live.watermark, Steady(self._live)
         item = system.labels.item
-        rows = np.arange(self._ids.size(item.name))
+        rows = np.arange(self._ids.size(item.name) if system.pipeline.ranks else 0)
         exists = self._live.consistently(lambda s: existing(item, rows, s, at))
-        catalogue = Catalogue(at, exists)
+        catalogue = Catalogue(at, exists, lost=self._lost(system))
         # What policy would not show takes no place in a list.
         query, kit = Query("", "", -1, at, 0, 0.0), Kit(system, bundle, self._live, catalogue, {})
         shown, hidden = _shown(rows[exists], query, kit)
         sources: Sequence[Source] = system.pipeline.sources
         found = {source.name: source.refresh(shown, state, at) for source in sources}
         lists = {name: proposal for name, proposal in found.items() if proposal is not None}
+        indexes = {source.name: source.index(shown, state, at) for source in sources}
         popular = [lists[s.name] for s in sources if isinstance(s, Popular)]
         flags = np.zeros(len(rows), bool)
         flags[hidden] = True
-        return replace(catalogue, hidden=flags, lists=lists, popularity=_by_row(popular[:1], len(rows)))
+        return replace(
+            catalogue, hidden=flags, lists=lists, indexes=indexes, popularity=_by_row(popular[:1], len(rows))
+        )
+
+    def _lost(self, system: System) -> frozenset[str]:
+        """The tables of pairs, among those that policy rests on, that have turned pairs away or taken some out."""
+        asked = {pair_name(a.subject) for rule in system.pipeline.policy for a in rule.aggregates() if len(a.by) > 1}
+        if not asked:
+            return frozenset()
+        tables = self._live.stats()["tables"]
+        told = {name: tables.get(name, {}) for name in asked}
+        return frozenset(name for name, t in told.items() if t.get("refused", 0) or t.get("evicted", 0))
 
     def _follow(self, kit: Kit, seq: int, changed: Ints) -> None:
         """New items join the index, deleted ones leave; when that fails the index stays as it was."""

@@ -17,7 +17,6 @@ from winnow.serving.request import Item, RankReply, Reason
 from winnow.serving.sources import Source, Told
 from winnow.serving.trace import Trace
 
-CHAMPION = "champion"
 _log = logging.getLogger(__name__)
 
 
@@ -36,7 +35,7 @@ def reply(ranking: Ranking, query: Query, kit: Kit, ids: IdMap, *, trace: Trace)
         recommendation_id=query.recommendation_id,
         release=kit.bundle.release,
         declaration=kit.system.hash,
-        arm=CHAMPION,
+        arm=kit.arm,
         as_of=iso(ranking.as_of),
         known_user=query.known,
         items=_items(ranking.shown, query, kit, ids),
@@ -71,7 +70,7 @@ def reasons(shown: Candidates, query: Query, kit: Kit, ids: IdMap) -> list[list[
 
 
 _CHANCE = 0.5  # below it an item was not the best for its slot
-_ORDER = ("watched", "same", "popular", "new", "taste", "chance", "source")
+_ORDER = ("tie", "talk", "watched", "same", "popular", "new", "taste", "chance", "source")
 
 
 def _told(source: Source, rows: Ints, query: Query, kit: Kit) -> Sequence[Told]:

@@ -1,6 +1,6 @@
 """A rank request as it comes in and the reply as it goes out, the same over HTTP, in Python and on the command line."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -25,6 +25,8 @@ class RankRequest(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
         boost: column → {value: factor on the value of such items}.
         diversity: replaces the strength of the slate's `Mmr`.
         exploration: replaces the share of the slate's `Explore`; 0 turns it off.
+        mode: `ranked`, or `chronological`: newest first, of what the person follows, without any model.
+        personal: False leaves out all that is known of the person's past; blocks and other rules still hold.
         explain: adds every stage and, per item, all that led to its place.
         reasons: adds the reasons of each item.
         deadline_ms: replaces the time limit of the system, downwards only.
@@ -38,13 +40,22 @@ class RankRequest(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
     boost: dict[str, Factors] = {}
     diversity: Share | None = None
     exploration: Share | None = None
+    mode: Literal["ranked", "chronological"] = "ranked"
+    personal: bool = True
     explain: bool = False
     reasons: bool = False
     deadline_ms: Annotated[float, Meta(gt=0)] | None = None
 
 
 class Reason(Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """Why an item is shown: `watched`, `same`, `popular`, `new`, `taste` or `chance`, and the sentence for people."""
+    """Why an item is shown, and the sentence for people.
+
+    Args:
+        kind: `tie`, `talk`, `watched`, `same`, `popular`, `new`, `taste`, `chance` or `source`.
+        text: the sentence.
+        item: id of the item of the past that it speaks of.
+        column: the column that it speaks of.
+    """
 
     kind: str
     text: str

@@ -65,7 +65,15 @@ class Runtime:
         for name, system in stores.systems.items():
             tail = Tail(stores.log, system.labels.item.name, system.picture)
             files = PictureFiles(tail, self.gallery) if system.picture else None
-            renewal = Renewal(system, registry=stores.registry, live=live, ids=ids, tail=tail, pictures=files)
+            renewal = Renewal(
+                system,
+                registry=stores.registry,
+                live=live,
+                ids=ids,
+                tail=tail,
+                pictures=files,
+                encodings=stores.encodings,
+            )
             self.desks[name] = Desk(
                 system,
                 renewal,

@@ -217,7 +217,8 @@ class Strangers(Step):
 
     def strangers(self, rows: Ints, query: Query, kit: Kit) -> Mask:
         """Which items are of nobody the person is tied to, bool [n]."""
-        return ~np.logical_or.reduce([circle.holds(rows, query, kit) for circle in self.beside])
+        known = np.logical_or.reduce([circle.holds(rows, query, kit) for circle in self.beside])
+        return np.asarray(~known)
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,7 @@ class Explore(Step):
 
 
 def arrange(steps: Sequence[Step], candidates: Candidates, query: Query, kit: Kit, trace: Trace) -> Candidates:
-    """The candidates after every step; a step that fails leaves the order as it was. An order of time stays as it is."""
+    """The candidates after every step; a step that fails leaves the order as it was, and order of time stays."""
     for step in steps if len(candidates) and not in_order_of_time(query, trace) else ():
         with trace.stage("slate", step.name, came=len(candidates)) as stage:
             told = "the list is not rearranged by it"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path as File
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Told:
     """A reason for people: `{item}` in the text stands for the id of an item of the user's past.
 
     Args:
-        kind: `watched`, `same`, `popular`, `new`, `taste`, `chance` or `source`.
+        kind: `tie`, `talk`, `watched`, `same`, `popular`, `new`, `taste`, `chance` or `source`.
         text: the sentence.
         item: row of the item it speaks of; -1 for none.
         column: the column that two items have in common.
@@ -61,6 +61,7 @@ class Source(Declared):
     """
 
     limit: int = 100
+    chosen: ClassVar[bool] = False  # whether the person asked for what it proposes: whom they follow, their groups
 
     @property
     def name(self) -> str:
@@ -91,6 +92,10 @@ class Source(Declared):
 
     def refresh(self, rows: Ints, state: State, at: int) -> Proposal | None:
         """A list for all users over all living items, made in the background; None when it keeps none."""
+        return None
+
+    def index(self, rows: Ints, state: State, at: int) -> Any:
+        """Anything else it wants made in the background over all living items; None when it wants nothing."""
         return None
 
     def propose(self, query: Query, kit: Kit) -> Proposal:
@@ -245,12 +250,19 @@ def ask(
 
     When that is all of them, the lists that the background keeps for everybody stand in: a person gets something.
     """
-    asks = [(source.name, partial(source.propose, query, kit)) for source in sources]
-    proposals = gatherer.ask(asks, left_s=query.left_s(), trace=trace)
-    if any(p is not None for p in proposals):
-        return proposals
-    lists = kit.catalogue.lists
-    return [query.first(*lists[s.name], s.limit) if s.name in lists else None for s in sources]
+    asked = wanted(sources, query)
+    asks = [(source.name, partial(source.propose, query, kit)) for source in asked]
+    proposals = dict(zip((s.name for s in asked), gatherer.ask(asks, left_s=query.left_s(), trace=trace), strict=True))
+    if all(p is None for p in proposals.values()):
+        lists = kit.catalogue.lists
+        proposals = {s.name: query.first(*lists[s.name], s.limit) for s in asked if s.name in lists}
+    return [proposals.get(source.name) for source in sources]
+
+
+def wanted(sources: Sequence[Source], query: Query) -> Sequence[Source]:
+    """Who is asked: all, or in order of time those alone whose items the person chose to follow, if there are any."""
+    chosen = [source for source in sources if source.chosen]
+    return chosen if query.chronological and query.personal and chosen else sources
 
 
 def top(rows: Ints, scores: Any, limit: int) -> Proposal:

@@ -9,10 +9,15 @@ import numpy as np
 from winnow.core.candidates import Candidates, Doubles, Floats, Ints
 from winnow.core.declare import Declared
 from winnow.core.errors import InputError, Problem, did_you_mean
+from winnow.core.time import MICROS
+from winnow.data.schema import Path
+from winnow.features.state import NEVER
 from winnow.serving.kit import Kit
 from winnow.serving.query import Query, within
-from winnow.serving.scorer import Judged
+from winnow.serving.scorer import POPULARITY, Judged
 from winnow.serving.trace import Trace
+
+IN_ORDER = {"stage": "value", "part": "Weighted", "effect": "items are in order of time, newest first"}
 
 
 @dataclass(frozen=True, init=False)
@@ -25,18 +30,29 @@ class Weighted(Declared):
 
     Args:
         weights: head → weight.
+        newest: a time column of the items: lists in order of time go by it, and so does a list for which every
+            prediction failed.
     """
 
     weights: Mapping[str, float] = field(default_factory=dict, hash=False)
+    newest: Path | None = None
 
-    def __init__(self, **weights: float):
+    def __init__(self, *, newest: Path | None = None, **weights: float):
         super().__init__()
         object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "newest", newest)
+
+    def to_data(self) -> dict[str, Any]:
+        data = super().to_data()
+        return data if self.newest is not None else {k: v for k, v in data.items() if k != "newest"}
 
     def problems(self, system: Any) -> Iterator[Problem]:
         if (system.ranking is not None and system.pipeline.ranks) or self.weights:
             heads = system.labels.heads if system.ranking is not None else ()
             yield from weight_problems(self.weights, heads, where=self.where)
+        if self.newest is not None and self.newest.kind.storage != "time":
+            what = f"`{self.newest}` is {self.newest.kind.storage}"
+            yield Problem("bad-column", what, self.where, fix="use a time column")
 
     def combine(self, heads: Floats, names: tuple[str, ...], weights: Mapping[str, float]) -> Doubles:
         """The value of N candidates, float64 [N].
@@ -75,15 +91,53 @@ def check_weights(weights: Mapping[str, float], heads: Iterable[str]) -> None:
         raise InputError(*found)
 
 
+def check_trial(experiment: Any, heads: Iterable[str]) -> dict[str, Any]:
+    """The data of an experiment on weights, to be stored.
+
+    Args:
+        experiment: an `Experiment`.
+        heads: what is predicted.
+
+    Raises:
+        InputError: what is wrong with it, and with the weights of its arms.
+    """
+    heads = list(heads)
+    found = list(experiment.problems(None))
+    for arm, weights in experiment.weights.items():
+        found += weight_problems(weights, heads, where=f"weights.{arm}")
+    if not experiment.weights:
+        what, fix = f"no arm of `{experiment.name}` carries weights", 'give weights={"arm": {"like": 2}}'
+        found.append(Problem("no-weights", what, "weights", "all arms would be served alike", fix))
+    if found:
+        raise InputError(*found)
+    data: dict[str, Any] = experiment.to_data()
+    return data
+
+
 def appraise(judged: Judged, value: Weighted, query: Query, kit: Kit, trace: Trace) -> Candidates:
     """The scored candidates with their values, best first."""
     candidates = judged.candidates
     with trace.stage("value", type(value).__name__, came=len(candidates)):
         if not len(candidates):
             return candidates
+        if value.newest is not None and kit.system.ranking is not None and judged.heads == (POPULARITY,):
+            trace.degraded.append(IN_ORDER)
+        if value.newest is not None and in_order_of_time(query, trace):
+            worth = _seconds(kit.view(query, candidates.rows).path(value.newest))
+            return replace(candidates, value=worth).by(worth)
         worth = value.combine(candidates.heads, judged.heads, kit.weights)
         worth = boosted(worth, candidates.rows, query)
         return replace(candidates, value=worth).by(worth)
+
+
+def in_order_of_time(query: Query, trace: Trace) -> bool:
+    """Whether the list goes by time: because that was asked for, or because nothing could be predicted."""
+    return query.chronological or IN_ORDER in trace.degraded
+
+
+def _seconds(times: Ints) -> Doubles:
+    """Times in seconds since 1970, float64 [N]; 0 for unknown ones."""
+    return np.where(times == NEVER, 0.0, times / MICROS)
 
 
 def boosted(value: Doubles, rows: Ints, query: Query) -> Doubles:

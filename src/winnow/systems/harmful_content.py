@@ -34,14 +34,15 @@ features = [
     w.count(posted, by=author, window=[hours(1), days(7)]), w.since(posted, by=author),
     w.count(report, by=author, window=[days(7), days(90)]), w.count(report, by=post), w.count(share, by=post),
     w.count(review, by=author, window=days(90)),
-    *(w.count(review, getattr(review, harm).equals(1), by=author, window=days(90)) for harm in HARMS),
+    *(w.rate(review, getattr(review, harm).equals(1), over=review, by=author, window=days(90), prior=(0.1, 2))
+      for harm in HARMS),
 ]  # fmt: skip
 
 # 4. Model: a list of words, n-grams, and early fusion of everything that is known -----------------------
 ranking = w.Ladder(L0=w.WordList(), L1=w.NGrams(), L2=w.EarlyFusion(), calibrate=None)  # each calibrates itself
 
 # 5. Serve: known content, features of the author, the model, the policy in force ------------------------
-pipeline = w.Decisions(text=post.text, sentences=w.MiniLM(), picture=post.image, looks=w.ColourGrid())
+pipeline = w.Decisions(text=post.text, sentences=w.MiniLM(precision="int8"), picture=post.image, looks=w.ColourGrid())
 
 # 6. Learn: from what reviewers find ---------------------------------------------------------------
 system = w.System(

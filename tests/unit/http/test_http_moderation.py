@@ -219,6 +219,21 @@ def test_a_post_is_reviewed_taken_back_and_appealed(client):
     assert ok(client.get("/v1/moderation/appeals", params={"state": "reversed"}))["items"][0]["id"] == appeal
 
 
+def test_an_author_sees_the_reason_and_a_reviewer_the_post(client):
+    ok(decide(client, "you grumble", request="r1"))
+    told = ok(client.get("/v1/moderation/decisions/r1/notice"))
+    assert (told["action"], told["reason"], told["may_appeal"]) == ("demote", "This insults somebody.", True)
+    assert not {"harm", "scores", "spans", "model", "made"} & set(told)
+    refused(client.get("/v1/moderation/decisions/nope/notice"), 404, "unknown-decision")
+    appeal = ok(client.post("/v1/moderation/appeals", json={"decision": "r1", "statement": "my cat"}))["id"]
+    listed = ok(client.get("/v1/moderation/appeals", params={"reviewer": "lee"}))["items"]
+    assert [(a["id"], a["yours"]) for a in listed] == [(appeal, True)]
+    seen = ok(client.post(f"/v1/moderation/appeals/{appeal}/content", json={"reviewer": "lee"}))
+    assert seen == {"text": "you grumble", "image": None, "unshown": False, "statement": "my cat", "kept": True}
+    refused(client.post(f"/v1/moderation/appeals/{appeal}/content", json={"reviewer": "sam"}), 409, "same-reviewer")
+    refused(client.post("/v1/moderation/appeals/nope/content", json={"reviewer": "lee"}), 404, "unknown-appeal")
+
+
 def test_the_queue_tells_its_counts_and_the_prevalence(client):
     ok(decide(client, "you grumble"))
     counts = ok(client.get("/v1/moderation/review", params={"reviewer": "kim"}))
@@ -245,7 +260,10 @@ def test_a_service_without_keys_asks_who_reviews(client):
 
 def test_with_keys_the_reviewer_is_whoever_holds_the_key(serve, folder):
     (folder / "winnow.toml").write_text("")
-    ann, kim = ({"authorization": f"Bearer {keys.create(folder, name)}"} for name in ("ann", "kim"))
+    ann, kim = (
+        {"authorization": f"Bearer {keys.create(folder, name, [role])}"}
+        for name, role in (("ann", "admin"), ("kim", "review"))
+    )
     client = serve()
     refused(client.post("/v1/moderation/review/next"), 401, "missing-key")
     in_force(client, headers=ann)

@@ -9,8 +9,8 @@ from test_moderation_review import found, settings
 
 from winnow.data.intake import Intake
 from winnow.data.log import SqliteLog
-from winnow.data.schema import Table
-from winnow.moderation.labels import REVIEWER, review_events, reviewed
+from winnow.data.schema import Events, Table, category, flag, number
+from winnow.moderation.labels import reviewed
 from winnow.moderation.prevalence import estimate, prevalence, wilson
 from winnow.moderation.verdicts import cohen, counted, krippendorff, majority
 
@@ -153,13 +153,16 @@ def test_findings_become_events_that_the_intake_takes(make, tmp_path, clock):
     assert court.labels().is_empty()  # both can still be taken back
     clock.pass_s(61)
     frame = court.labels()
-    assert frame["weight"].to_list() == [1.0, 1.0, 2.0, 2.0]
-    posts = Table("post", key="post_id")
-    intake = Intake(SqliteLog(tmp_path / "truth.db"), {t.name: t for t in (posts, REVIEWER)},
-                    {"review": review_events(posts)}, clock=clock)  # fmt: skip
+    assert frame.select("weight", "insult", "peril").rows() == [(1.0, True, False), (2.0, False, False)]
+    refs = {name: Table(name, key=f"{name}_id") for name in ("author", "post")}
+    fields = {"reviewer": category, "weight": number, "insult": flag, "peril": flag}
+    review = Events("review", refs=refs, fields=fields)
+    intake = Intake(
+        SqliteLog(tmp_path / "truth.db"), {t.name: t for t in refs.values()}, {"review": review}, clock=clock
+    )
     receipt = intake.frame("review", frame)
-    assert (receipt.accepted, receipt.quarantined, receipt.problems) == (4, 0, ())
-    assert intake.frame("review", court.labels()).duplicates == 4
+    assert (receipt.accepted, receipt.quarantined, receipt.problems) == (2, 0, ())
+    assert intake.frame("review", court.labels()).duplicates == 2
 
 
 def test_reviewed_posts_are_what_thresholds_rest_on(make):
