@@ -1,6 +1,7 @@
 """Harmful content through its life: posts and findings in, train, decide, review, and learn from that."""
 
 import shutil
+import time
 from contextlib import closing
 
 import numpy as np
@@ -13,7 +14,10 @@ from winnow.evaluation.report import pick
 from winnow.moderation.moderation import Moderation
 from winnow.moderation.parsing import parse_toml
 from winnow.moderation.post import Post
-from winnow.project import Project, moderating
+from winnow.moderation.released import ReleasedJudge
+from winnow.project import Project
+from winnow.project.moderating import Findings
+from winnow.serving.judging import Reader
 
 NAME = "harmful_content"
 DAYS = 60
@@ -23,7 +27,7 @@ BAD, FINE = ["zorp", "blarg", "grumble"], ["garden", "music", "lunch", "train", 
 def quick(folder):
     """The system in the box with encoders and networks that need no time."""
     (file,) = Project(folder).system_files
-    text = file.read_text().replace('w.MiniLM(precision="int8")', "w.HashedWords()")
+    text = file.read_text().replace("w.MiniLM()", "w.HashedWords()")
     file.write_text(text.replace("w.EarlyFusion()", "w.EarlyFusion(epochs=10, members=1, folds=2)"))
     return Project(folder)
 
@@ -137,30 +141,53 @@ def test_the_author_counts_as_of_now(project):
 def reviewed(project, count):
     """Posts of the last four weeks with a word that nobody knew, decided and reviewed as they came."""
     rng, clock = np.random.default_rng(7), [0]
-    with closing(Moderation(project.folder, judge=project.moderation.judge, clock=lambda: clock[0])) as court:
+    judge = ReleasedJudge(project.runtime.desk(NAME), Reader(project.log.ids, project.encodings))
+    with closing(Moderation(project.folder, judge=judge, clock=lambda: clock[0])) as court:
         for i, ago in enumerate(np.linspace(28, 0.1, count)):
             clock[0] = now_us() - to_us(days(float(ago)))
             text = " ".join([*rng.choice(FINE, 4), *(["frotz"] if i % 2 else [])])
-            court.decide([Post(request=f"n{i}", text=text, author=f"a{rng.integers(20, 60)}")])
+            court.decide([Post(request=f"n{i}", text=text, author=f"a{rng.integers(20, 60)}" if i % 3 else "")])
             court.review.verdict(court.review.next("kim")["task"], {"insult": i % 2 == 1}, reviewer="kim")
 
 
 def test_findings_come_into_the_log_with_their_posts_once(project):
     reviewed(project, 30)
     before = len(project.frame("post"))
-    assert moderating.learn(project, project.system(NAME)).accepted == 3 * 30
-    assert moderating.learn(project, project.system(NAME)).accepted == 0
+    findings = Findings(project)
+    assert findings.follow().accepted == 3 * 30
+    assert findings.follow().accepted == 0
+    assert Findings(project).follow().accepted == 0  # as after a restart
     assert len(project.frame("post")) == before + 30
     assert project.frame("review").filter(pl.col("insult") == 1)["post"].str.starts_with("n").sum() == 15
+
+
+def test_monitors_watch_what_was_decided(project):
+    """Decisions are logged as served: with the features that the model saw, which history gives again to the bit."""
+    posts = [Post(text=f"lunch {i} garden blarg", author=f"a{i % 7}" if i % 3 else "") for i in range(60)]
+    for batch in (posts[:20], posts[20:40], posts[40:]):
+        project.moderation.decide(batch)
+        while item := project.moderation.review.next("kim"):
+            project.moderation.review.verdict(item["task"], {"insult": True}, reviewer="kim")
+        time.sleep(0.1)
+        Findings(project).follow()
+        time.sleep(0.5)  # until the next batch sees what the last one brought
+    project.runtime.served.flush()
+    found = {f.monitor: f for f in project.monitor(NAME) if f.subject in ("insult", "author_review_count_90d")}
+    assert found["Skew"].n == 60
+    assert found["Skew"].ok
+    assert found["Calibration"].n == 60
 
 
 @pytest.mark.heavy
 def test_findings_teach_the_next_model(project):
     """A new word comes up. Reviewers find what it means; the next release knows it without any other data."""
     new = [Post(text="frotz lunch garden paper river", author="a50")]
-    assert project.moderation.decide(new)[0]["scores"]["insult"] < 0.3
+    assert project.moderation.judge.judge(new).scores(0)["insult"] < 0.3
     reviewed(project, 300)
+    Findings(project, backfill=True).follow()
     outcome = project.train(NAME, promote=True)
-    assert outcome.verdict.passed
+    assert outcome.verdict.promoted
     project.close()  # what is used from here on is opened again
-    assert project.moderation.decide(new)[0]["scores"]["insult"] > 0.6
+    made = project.moderation.decide(new)[0]
+    assert made["model"] == f"{NAME}-{outcome.verdict.candidate}"
+    assert made["scores"]["insult"] > 0.6

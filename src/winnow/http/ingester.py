@@ -13,6 +13,7 @@ from winnow.features.spill import sweep
 from winnow.http.process import follow_parent, log_to_stderr, project_folder
 from winnow.monitoring import metrics
 from winnow.project import Project
+from winnow.project.moderating import Findings
 from winnow.serving.aggregates import released
 from winnow.serving.ingester import Ingester, mirrored
 
@@ -43,6 +44,7 @@ def run(project: Project, stop: threading.Event) -> None:
         _Chore("checkpoint", settings.checkpoint_s, ingester.checkpoint),
         _Apart("history", settings.history_s, lambda: project.history.sync(project.log)),
         _Apart("leftovers", 300.0, project.collection.leftovers.sweep),
+        _Apart("findings", 5.0, Findings(project).follow),
         _Chore("releases", 1.0, lambda: ingester.keep(released(project.registry, project.systems))),
         _Chore("figures", 1.0, lambda: _figures(project, ingester)),
         _Chore("tables", 5.0, lambda: metrics.live_tables(ingester.stats()["tables"])),

@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import structs
+
 from winnow.core.errors import Conflict, InputError, Problem, Unavailable, unknown
 from winnow.core.time import days, iso, to_us
 from winnow.moderation.bench import Bench, Considered
@@ -79,7 +81,8 @@ class Decider:
 
     def _recorded(self, fresh: Mapping[str, Post]) -> dict[str, Record]:
         version = self._book.in_force()
-        considered = dict(zip(fresh, self._bench.consider(list(fresh.values()), version.policy), strict=True))
+        posts = [structs.replace(post, request=i) for i, post in fresh.items()]
+        considered = dict(zip(fresh, self._bench.consider(posts, version.policy), strict=True))
         bodies = {i: self._body(i, one, version) for i, one in considered.items()}
         now = self._ledger.clock()
         if kept := {i: fresh[i] for i, body in bodies.items() if body["lane"]}:
@@ -99,7 +102,7 @@ class Decider:
         share = self._review.sample_share
         sampled = seals.chance("sample", request) < share
         return {
-            "author": post.author, "verified": list(post.verified), "new_author": post.new_author,
+            "post": post.post or request, "author": post.author, "verified": list(post.verified), "new_author": post.new_author,
             "language": post.language, "country": post.country, "reach": post.reach,
             "content": post.content, "inputs": post.inputs, "keys": list(post.keys),
             "model": one.model, "policy": version.version, "scores": dict(one.scores),

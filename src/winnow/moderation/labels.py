@@ -8,7 +8,7 @@ from winnow.moderation.ledger import Ledger
 from winnow.moderation.targets import Sample
 
 
-def label_frame(ledger: Ledger, *, until: int | None = None) -> pl.DataFrame:
+def label_frame(ledger: Ledger, *, after: int = 0, until: int | None = None) -> pl.DataFrame:
     """Findings as rows of an event with a flag for each harm; taking them again adds nothing.
 
     A finding that was corrected comes again with the correction, later; the last one for a post and harm counts.
@@ -16,24 +16,26 @@ def label_frame(ledger: Ledger, *, until: int | None = None) -> pl.DataFrame:
 
     Args:
         ledger: the log.
+        after: only findings of records after this `seq`.
         until: only findings made by then, microseconds UTC: the present less the time to undo; all when None.
 
     Returns:
-        Columns `event_id`, `at` (Datetime, UTC), `reviewer`, `post`, `author`, `weight`, and a Boolean column for each
-        harm, null where it was not looked for.
+        Columns `seq` of the record, `event_id`, `at` (Datetime, UTC), `reviewer`, `post` (the decision), `author`,
+        `weight`, and a Boolean column for each harm, null where it was not looked for.
     """
     sql = """
         SELECT l.seq, l.decision, d.author, l.head, l.verdict, l.reviewer, l.weight, l.at
-        FROM label l JOIN decision d ON d.id = l.decision WHERE l.at <= ? ORDER BY l.seq, l.head"""
+        FROM label l JOIN decision d ON d.id = l.decision WHERE l.seq > ? AND l.at <= ?
+        ORDER BY l.seq, l.head"""
     with ledger.reading() as connection:
-        rows = connection.execute(sql, (2**62 if until is None else until,)).fetchall()
+        rows = connection.execute(sql, (after, 2**62 if until is None else until)).fetchall()
     kinds = {"seq": pl.Int64, "post": pl.String, "author": pl.String, "head": pl.String, "verdict": pl.Int64,
              "reviewer": pl.String, "weight": pl.Float64, "at": pl.Int64}  # fmt: skip
     said = pl.DataFrame(rows, schema=kinds, orient="row").with_columns(pl.col("verdict").cast(pl.Boolean))
     of = ["seq", "at", "reviewer", "post", "author", "weight"]
     wide = said.pivot(on="head", index=of, values="verdict") if len(said) else said.select(of)
     at = pl.from_epoch("at", time_unit="us").dt.replace_time_zone("UTC")
-    return wide.select(pl.format("review-{}", "seq").alias("event_id"), at, pl.exclude("seq", "at"))
+    return wide.select("seq", pl.format("review-{}", "seq").alias("event_id"), at, pl.exclude("seq", "at"))
 
 
 def reviewed(ledger: Ledger) -> dict[str, Sample]:

@@ -109,9 +109,10 @@ class Moderation:
         shown = {"scores": dict(judged.scores), "spans": [list(span) for span in judged.spans]}
         return self.review.add_golden(post, truth, shown=shown, who=who)
 
-    def labels(self) -> Any:
+    def labels(self, *, after: int = 0) -> Any:
         """What reviewers found as a frame of events, as far as it can no longer be taken back; see `label_frame`."""
-        return label_frame(self.ledger, until=self.ledger.clock() - to_us(seconds(self.config.review.undo_s)))
+        until = self.ledger.clock() - to_us(seconds(self.config.review.undo_s))
+        return label_frame(self.ledger, after=after, until=until)
 
     @property
     def perspective(self) -> Perspective:

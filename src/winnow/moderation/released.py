@@ -8,7 +8,7 @@ from winnow.moderation.judge import Judgement
 from winnow.moderation.post import Post
 from winnow.moderation.trained import spans_of
 from winnow.serving.desk import Desk
-from winnow.serving.judging import Reader
+from winnow.serving.judging import Reader, Said
 
 
 class ReleasedJudge:
@@ -28,7 +28,9 @@ class ReleasedJudge:
     @property
     def model(self) -> str:
         """The system and the release, as it is written into decisions."""
-        release = self._desk.kit.bundle.release if self._desk.ready else "none"
+        return self._name(self._desk.kit.bundle.release if self._desk.ready else "none")
+
+    def _name(self, release: str) -> str:
         return f"{self._desk.system.name}-{release}"
 
     def judge(self, posts: Sequence[Post]) -> Judgement:
@@ -38,14 +40,11 @@ class ReleasedJudge:
             Unavailable: `no-release`, or why the release cannot judge.
         """
         kit = self._desk.kit
-        scorer = kit.bundle.judge
-        content = self._reader.content(
-            kit, [post.text for post in posts], [post.image for post in posts],
-            authors=[post.author for post in posts], posts=[post.post or post.request for post in posts],
-            reactions=[post.reactions for post in posts],
-        )  # fmt: skip
-        table = np.full((len(posts), len(self.heads)), np.nan)
-        said = [(self.heads.index(head), place) for place, head in enumerate(scorer.heads) if head in self.heads]
-        table[:, [column for column, _ in said]] = scorer.score(content)[:, [place for _, place in said]]
-        model = f"{self._desk.system.name}-{kit.bundle.release}"
-        return Judgement(self.heads, table, spans_of(scorer, content), model, [post.inputs for post in posts])
+        said = [Said(p.text, p.image, p.author, p.post or p.request, p.request, p.reactions) for p in posts]
+        content, found = self._reader.judge(kit, said)
+        scorer, table = kit.bundle.judge, np.full((len(posts), len(self.heads)), np.nan)
+        for place, head in enumerate(scorer.heads):
+            if head in self.heads:
+                table[:, self.heads.index(head)] = found[:, place]
+        spans, inputs = spans_of(scorer, content), [post.inputs for post in posts]
+        return Judgement(self.heads, table, spans, self._name(kit.bundle.release), inputs)

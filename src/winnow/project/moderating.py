@@ -9,9 +9,11 @@ import polars as pl
 from winnow.core.errors import InputError, NotFound
 from winnow.core.system import System
 from winnow.data.batch import Receipt
+from winnow.moderation.chain import Record
+from winnow.moderation.deciding import find
 from winnow.moderation.moderation import Moderation
 from winnow.moderation.released import ReleasedJudge
-from winnow.serving.judging import Reader
+from winnow.serving.judging import NOBODY, Reader
 from winnow.serving.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -33,57 +35,79 @@ def opened(project: "Project", runtime: Runtime | None = None) -> Moderation:
     found = deciding(project)
     if found and runtime is None:
         runtime = project.runtime
-    reader = Reader(project.log.ids, project.encodings)
+    reader = Reader(project.log.ids, project.encodings, runtime.served if runtime else None)
     judges = [ReleasedJudge(runtime.desk(s.name), reader) for s in found if runtime is not None]
     return Moderation(project.folder, released=judges)
 
 
-def learn(project: "Project", system: System) -> Receipt:
-    """Brings what reviewers found into the log, with the posts that are not there yet; again, it adds nothing.
+class Findings:
+    """What reviewers found, brought into the log, with the posts that are not there yet.
 
-    The times are those of the decision log, which is as trustworthy as the event log. A post comes with its content,
-    which is kept as long as it is under review: once that time is over, only the finding comes, for posts that the
-    platform itself put into the log.
+    A post comes with its content, which is kept as long as it is under review: once that time is over, only the finding
+    comes, for posts that the platform itself put into the log.
 
     Args:
         project: whose decisions.
-        system: one that decides about content.
+        backfill: whether findings count as known when the decision log knew them: for a decision log that is taken
+            over from elsewhere. A service follows its own within seconds, and they are known when they come.
     """
-    with closing(Moderation(project.folder)) as court:
-        found = court.labels()
-        ids = dict(
-            zip(found["post"], project.log.ids.rows(system.labels.item.name, found["post"].to_list()), strict=True)
-        )
-        new = list(_posts(project, court, system, [post for post, row in ids.items() if row < 0]))
+
+    def __init__(self, project: "Project", *, backfill: bool = False):
+        self._project, self._backfill, self._seen = project, backfill, 0
+
+    def follow(self) -> Receipt:
+        """Brings what is new; what has come before is not brought again."""
+        systems, receipt = deciding(self._project), Receipt()
+        if not systems:
+            return receipt
+        with closing(Moderation(self._project.folder)) as court:
+            found = court.labels(after=self._seen)
+            for system in systems if len(found) else ():
+                receipt += _bring(self._project, court, system, found, backfill=self._backfill)
+        self._seen = max(found["seq"], default=self._seen)
+        return receipt
+
+
+def _bring(project: "Project", court: Moderation, system: System, found: pl.DataFrame, *, backfill: bool) -> Receipt:
+    made = {one: find(court.ledger, one) for one in dict.fromkeys(found["post"])}
+    known = set(project.frame(system.labels.item.name)[system.labels.item.key])
+    new = list(_posts(project, court, system, [record for record in made.values() if _post(record) not in known]))
+    names = {one: _post(record) for one, record in made.items()}
+    found = found.with_columns(
+        author=pl.when(pl.col("author") == "").then(pl.format(NOBODY, "post")).otherwise("author"),
+        post=pl.col("post").replace(names),
+    )
     receipt = Receipt()
     for name, place in ((system.labels.item.name, 0), (system.labels.of.name, 1)):
         if new:
             rows = pl.DataFrame([pair[place] for pair in new], infer_schema_length=None)
-            receipt += project.intake.frame(name, rows, backfill=True)
+            receipt += project.intake.frame(name, rows, backfill=backfill)
     events = next(iter(system.labels.heads.values())).events
     found = found.rename({"author": events.role(system.labels.user), "post": events.role(system.labels.item)})
     found = found.select(c for c in found.columns if c in {"event_id", "at", *events.columns})
-    return receipt + project.intake.frame(events.name, found, backfill=True)
+    return receipt + project.intake.frame(events.name, found, backfill=backfill)
 
 
 def _posts(
-    project: "Project", court: Moderation, system: System, ids: list[str]
+    project: "Project", court: Moderation, system: System, decisions: list[Record]
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """The row of each post, and the event of its being posted, as far as its content is still kept."""
     how, labels = system.pipeline, system.labels
-    for post in ids:
-        record = court.ledger.find("decision", post)
+    for record in decisions:
         try:
-            held = court.held.read(post, now=court.ledger.clock())
+            held = court.held.read(record.key, now=court.ledger.clock())
         except NotFound:
             continue
-        if record is None:
-            continue
+        post, author = _post(record), record.data["author"] or NOBODY.format(record.key)
         row = {labels.item.key: post, "changed_at": record.at, how.text.columns[-1]: held.text}
         if held.image is not None and how.picture is not None:
             row |= {how.picture.columns[-1]: _kept(project, held.image)}
-        event = {"event_id": f"posted-{post}", "at": record.at, labels.item_role: post}
-        yield row, event | {labels.user_role: record.data["author"] or None}
+        event = {"event_id": f"posted-{post}", "at": record.at, "recommendation_id": record.key}
+        yield row, event | {labels.user_role: author, labels.item_role: post}
+
+
+def _post(decision: Record) -> str:
+    return str(decision.data.get("post", decision.key))
 
 
 def _kept(project: "Project", image: bytes) -> str | None:

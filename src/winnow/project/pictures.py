@@ -14,6 +14,7 @@ from winnow.data.importers.pictures import Pictures
 from winnow.data.schema import Table
 from winnow.encoders.encodings import MEDIA
 from winnow.serving.gallery import Gallery
+from winnow.serving.leftovers import Leftovers
 from winnow.serving.tail import Tail
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Collection:
     def __init__(self, project: "Project"):
         self._project, self._tails = project, dict[str, Tail]()
         self.gallery = Gallery(project.folder / MEDIA)
+        self.leftovers = Leftovers(project.log, project.tables.values(), self.gallery)
 
     def put(self, table: Table, key: str, data: bytes, *, columns: Mapping[str, Any]) -> Receipt:
         """Keeps a picture and sets the row that names it; a row that is there keeps its other columns.

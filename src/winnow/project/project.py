@@ -230,9 +230,9 @@ class Project:
 
         source = self.source(system)
         if not self.system(system).pipeline.ranks:
-            from winnow.project.moderating import learn
+            from winnow.project.moderating import Findings
 
-            learn(self, self.system(system))
+            Findings(self).follow()
         return run.train(
             self,
             self.system(system),

@@ -5,6 +5,7 @@ import queue
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -31,9 +32,19 @@ def served_events(system: System, feature_names: Sequence[str]) -> Events:
     return Events(f"{system.name}_served", refs=dict(system.labels.of.refs), fields=fields)
 
 
+class Loggable(Protocol):
+    """Rows for the log."""
+
+    def __len__(self) -> int: ...
+
+    def draft(self, start: int) -> Draft:
+        """The rows, the first of them at this place of its batch."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Served:
-    """One reply as it was sent.
+    """One reply as it was sent, one row per shown item.
 
     Args:
         events: as `served_events` declares them.
@@ -50,6 +61,31 @@ class Served:
     at: int
     ranking: Ranking
 
+    def __len__(self) -> int:
+        return len(self.ranking.shown)
+
+    def draft(self, start: int) -> Draft:
+        """See `Loggable`."""
+        shown, user, item = self.ranking.shown, next(iter(self.events.refs)), list(self.events.refs)[-1]
+        n = len(shown)
+        columns: dict[str, Column | Coded] = {
+            "recommendation_id": [self.query.recommendation_id] * n,
+            user: np.full(n, self.query.user),
+            item: shown.rows,
+            "position": np.arange(1.0, n + 1),
+            "propensity": shown.propensity,
+            "value": shown.value,
+            "sources": shown.sources.astype(np.float64),
+            "as_of": np.full(n, self.ranking.as_of),
+            "release": [self.release] * n,
+            "arm": [self.arm] * n,
+        }
+        columns |= matrix("head_", self.ranking.heads, shown.heads)
+        if (features := self.ranking.features) is not None:
+            columns |= matrix("feature_", features.numeric_names, features.numeric[shown.place])
+        columns = {name: values for name, values in columns.items() if name in self.events.columns or name in _OWN}
+        return Draft("event", self.events.name, start + np.arange(n), np.full(n, self.at), columns)
+
 
 class ServedLog:
     """Writes replies to the log from a thread of its own.
@@ -61,14 +97,14 @@ class ServedLog:
 
     def __init__(self, log: EventLog, *, limit: int = 10_000) -> None:
         self._log = log
-        self._waiting: queue.Queue[Served | None] = queue.Queue(limit)
+        self._waiting: queue.Queue[Loggable | None] = queue.Queue(limit)
         self._idle = threading.Event()
         self.dropped = 0
         self.written = 0
         self._thread = threading.Thread(target=self._run, name="served-log", daemon=True)
         self._thread.start()
 
-    def put(self, served: Served) -> None:
+    def put(self, served: Loggable) -> None:
         """Takes a reply; returns at once."""
         try:
             self._waiting.put_nowait(served)
@@ -92,7 +128,7 @@ class ServedLog:
             served = [s for s in batch if s is not None]
             try:
                 if served:
-                    self._log.append(Batch([draft(s, start) for s, start in _starts(served)]))
+                    self._log.append(Batch([s.draft(start) for s, start in _starts(served)]))
                     self.written += len(served)
             except Exception:
                 self.dropped += len(served)
@@ -101,7 +137,7 @@ class ServedLog:
                 for _ in batch:
                     self._waiting.task_done()
 
-    def _next(self) -> list[Served | None]:
+    def _next(self) -> list[Loggable | None]:
         """At least one reply, and those that come within a moment."""
         batch = [self._waiting.get()]
         while len(batch) < _BATCH and batch[-1] is not None:
@@ -112,38 +148,11 @@ class ServedLog:
         return batch
 
 
-def _starts(served: Sequence[Served]) -> list[tuple[Served, int]]:
-    ends = np.cumsum([len(s.ranking.shown) for s in served])
-    return [(s, int(end) - len(s.ranking.shown)) for s, end in zip(served, ends, strict=True)]
+def _starts(served: Sequence[Loggable]) -> list[tuple[Loggable, int]]:
+    ends = np.cumsum([len(s) for s in served])
+    return [(s, int(end) - len(s)) for s, end in zip(served, ends, strict=True)]
 
 
-def draft(served: Served, start: int = 0) -> Draft:
-    """One reply as rows of the log, one per shown item.
-
-    Args:
-        served: the reply.
-        start: place of its first row in the batch.
-    """
-    shown, user, item = served.ranking.shown, next(iter(served.events.refs)), list(served.events.refs)[-1]
-    n = len(shown)
-    columns: dict[str, Column | Coded] = {
-        "recommendation_id": [served.query.recommendation_id] * n,
-        user: np.full(n, served.query.user),
-        item: shown.rows,
-        "position": np.arange(1.0, n + 1),
-        "propensity": shown.propensity,
-        "value": shown.value,
-        "sources": shown.sources.astype(np.float64),
-        "as_of": np.full(n, served.ranking.as_of),
-        "release": [served.release] * n,
-        "arm": [served.arm] * n,
-    }
-    columns |= _numbers("head_", served.ranking.heads, shown.heads)
-    if (features := served.ranking.features) is not None:
-        columns |= _numbers("feature_", features.numeric_names, features.numeric[shown.place])
-    columns = {name: values for name, values in columns.items() if name in served.events.columns or name in _OWN}
-    return Draft("event", served.events.name, start + np.arange(n), np.full(n, served.at), columns)
-
-
-def _numbers(prefix: str, names: Sequence[str], values: Floats) -> dict[str, Column | Coded]:
+def matrix(prefix: str, names: Sequence[str], values: Floats) -> dict[str, Column | Coded]:
+    """A column of numbers for each of the names."""
     return {f"{prefix}{name}": values[:, i].astype(np.float64) for i, name in enumerate(names)}

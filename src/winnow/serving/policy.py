@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from winnow.serving.trace import Trace
 @dataclass(frozen=True, kw_only=True)
 class Rule(Declared):
     """One condition that everything shown must meet."""
+
+    personal: ClassVar[bool] = False  # whether it depends on who asks, and so cannot be answered for everybody
 
     @property
     def name(self) -> str:
@@ -96,6 +98,7 @@ class Apart(Rule):
     bond: Bond
     by: Path = field(kw_only=True)
     either: bool = field(kw_only=True, default=True)
+    personal: ClassVar[bool] = True
     unknown: bool = field(kw_only=True, default=False)
 
     @property
@@ -133,6 +136,7 @@ class OfAge(Rule):
 
     least: Path
     born: Path = field(kw_only=True)
+    personal: ClassVar[bool] = True
 
     def problems(self, system: Any) -> Iterator[Problem]:
         for path in (self.least, self.born):

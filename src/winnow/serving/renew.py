@@ -204,10 +204,13 @@ class Renewal:
 def _shown(rows: Ints, query: Query, kit: Kit) -> tuple[Ints, Ints]:
     """Which of some existing rows policy shows, and which it hides; a rule that fails shows nothing and hides nothing.
 
+    Rules that depend on who asks are left to the request.
+
     What is hidden here takes no place among the nearest; whether it may be shown is asked again with every request.
     """
     trace = Trace()
-    shown = policy.admit(kit.system.pipeline.policy, Candidates.of(rows), query, kit, trace).rows
+    rules = [rule for rule in kit.system.pipeline.policy if not rule.personal]
+    shown = policy.admit(rules, Candidates.of(rows), query, kit, trace).rows
     return shown, np.setdiff1d(rows, shown) if not trace.degraded else rows[:0]
 
 

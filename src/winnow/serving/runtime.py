@@ -57,7 +57,7 @@ class Runtime:
         self._measured = measured
         self._stop, self._threads = threading.Event(), list[threading.Thread]()
         self._gatherer = Gatherer()
-        self._served = ServedLog(stores.log) if served else None
+        self.served = ServedLog(stores.log) if served else None
         self._refresh_s = stores.settings.server.refresh_s
         live, ids = _live(stores), stores.log.ids
         self.gallery = Gallery(stores.folder / MEDIA)
@@ -79,7 +79,7 @@ class Runtime:
                 renewal,
                 ids,
                 gatherer=self._gatherer,
-                served=self._served,
+                served=self.served,
                 pictures=files,
                 observe=observe,
                 clock=clock,
@@ -168,8 +168,8 @@ class Runtime:
             thread.join()
         self._gatherer.close()
         self.gallery.close()
-        if self._served is not None:
-            self._served.close()
+        if self.served is not None:
+            self.served.close()
 
     def _spawn(self, name: str, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, name=name, daemon=True)

@@ -12,6 +12,7 @@ from winnow.core.declare import Declared
 from winnow.core.errors import Problem
 from winnow.core.time import to_us
 from winnow.data.schema import Path
+from winnow.features.aggregate import Aggregate
 from winnow.features.embedding import Embed
 from winnow.features.state import NEVER
 from winnow.serving.arrangement import chances, distinct, draw, earlier, interleaved, marginal, similarity
@@ -30,6 +31,10 @@ class Step(Declared):
     def name(self) -> str:
         """How traces call it."""
         return type(self).__name__
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """The live state that it needs kept."""
+        return ()
 
     def arrange(self, candidates: Candidates, query: Query, kit: Kit) -> Candidates:
         """The same candidates in another order.
@@ -205,6 +210,9 @@ class Strangers(Step):
 
     beside: Sequence[Circle]
     share: float = field(kw_only=True, default=0.5)
+
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        return tuple(a for circle in self.beside for a in circle.aggregates())
 
     def problems(self, system: Any) -> Iterator[Problem]:
         if not 0 <= self.share <= 1:

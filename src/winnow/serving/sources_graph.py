@@ -31,8 +31,8 @@ class Circle(Declared):
     Args:
         bond: what ties them; the person made it.
         by: the column of the items that names who is tied.
-        but: bonds that keep apart, whoever of both made them: items of such take nobody's place. That none of them is
-            shown at all is for policy to see to.
+        but: bonds by which the person keeps somebody away: items of such take nobody's place. That none of them is
+            shown is for policy to see to.
         last: how many of the latest ties are looked at when items are looked for; at most 1,000.
     """
 
@@ -59,7 +59,7 @@ class Circle(Declared):
         found = np.unique(np.concatenate(lists))
         found = found[kit.tied(self.bond, query.profile, found, query.at)]
         for bond in self.but:
-            found = found[~kit.tied(bond, query.profile, found, query.at, doubt=True, either=True)]
+            found = found[~kit.tied(bond, query.profile, found, query.at, doubt=True)]
         return found
 
     def holds(self, rows: Ints, query: Query, kit: Kit) -> Mask:

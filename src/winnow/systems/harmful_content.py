@@ -42,11 +42,11 @@ features = [
 ranking = w.Ladder(L0=w.WordList(), L1=w.NGrams(), L2=w.EarlyFusion(), calibrate=None)  # each calibrates itself
 
 # 5. Serve: known content, features of the author, the model, the policy in force ------------------------
-pipeline = w.Decisions(text=post.text, sentences=w.MiniLM(precision="int8"), picture=post.image, looks=w.ColourGrid())
+pipeline = w.Decisions(text=post.text, sentences=w.MiniLM(), picture=post.image, looks=w.ColourGrid())
 
 # 6. Learn: from what reviewers find ---------------------------------------------------------------
 system = w.System(
     "harmful_content", frame, outcomes, features, ranking=ranking, pipeline=pipeline,
-    monitors=[w.Drift(), w.Calibration(ece=0.03)],
+    monitors=[w.Skew(at_most=0), w.Drift(), w.Calibration(ece=0.03)],
     retrain=w.Retrain(every=days(7), promote_if={"pr_auc": "not worse", "ece": "not worse"}),
 )  # fmt: skip
