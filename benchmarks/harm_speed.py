@@ -1,7 +1,10 @@
 """Time of one text on one core, and short texts a second on two: normalised, encoded in 8 bits, judged."""
 
+import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +21,7 @@ from winnow.models.content import Content, Labelled, load_content_scorer
 from winnow.models.content_fusion import EarlyFusion
 
 TAUGHT, ASKED, BATCH = 6_000, 600, 512
+SHORT, LONG = 4 * BATCH, 12 * BATCH  # rows of files
 
 
 def trained(folder: Path) -> list[str]:
@@ -72,6 +76,50 @@ def throughput() -> dict[str, Any]:
     clock, working = (round(sum(rate)) for rate in zip(*rates, strict=True))
     return {"ours": clock, "without neighbours": working, "unit": "texts a second, two cores", "target": 1_000,
             "characters": round(float(np.mean([len(t) for t in texts]))), "normaliser": round(alone)}  # fmt: skip
+
+
+WINNOW = (sys.executable, "-m", "winnow.cli")
+POLICY = """name = "all"
+[harms.hate]
+reason = "This hates."
+rules = [{ action = "remove", at = 0.5 }]
+[harms.offensive]
+reason = "This offends."
+rules = [{ action = "demote", at = 0.8 }]
+"""
+
+
+def moderate() -> dict[str, Any]:
+    """`winnow moderate` over a file, on two cores: a project with the 8-bit encoder and a trained model. The rate is
+    that of the rows of the long file beyond those of the short one, so that the start does not count."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "model").mkdir()
+        texts = trained(folder)
+        subprocess.run([*WINNOW, "init", str(folder / "project")], check=True, capture_output=True)
+        (folder / "model").rename(folder / "project" / "model")
+        (folder / "project" / "moderation.toml").write_text('[judge]\nmodel = "model"\nencoder = "minilm"\ndeadline_s = 60.0\n')
+        (folder / "policy.toml").write_text(POLICY)
+        spent = {n: _moderated(folder, texts[:n]) for n in (BATCH, SHORT, LONG)}
+    rows, (clock, worked) = LONG - SHORT, np.subtract(spent[LONG], spent[SHORT])
+    return {"ours": round(rows / clock), "a core that has no neighbours": round(rows / worked), "target": 1_000,
+            "unit": "texts a second, two cores, `winnow moderate`", "start": round(spent[BATCH][0], 1)}  # fmt: skip
+
+
+def _moderated(folder: Path, texts: list[str]) -> tuple[float, float]:
+    """Seconds by the clock, and seconds that cores worked."""
+    file = folder / "posts.jsonl"
+    file.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
+    command = ["taskset", "-c", cores, *WINNOW, "moderate", str(file), "--json"]
+    command += ["--policy", str(folder / "policy.toml"), "--project", str(folder / "project")]
+    before, start = os.times(), time.perf_counter()
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    if json.loads(done.stdout)["rows"] != len(texts):
+        raise SystemExit("`winnow moderate` lost rows")
+    after = os.times()
+    worked = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - start, worked
 
 
 def _rate(folder: str, core: int, texts: list[str]) -> tuple[float, float]:

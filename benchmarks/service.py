@@ -29,7 +29,7 @@ class Service:
         self, folder: Path, *, workers: int = 1, environment: Mapping[str, str] | None = None, ready: bool = True
     ):
         if "tests" not in keys.names(folder):
-            (folder / "tests.key").write_text(keys.create(folder, "tests"))
+            (folder / "tests.key").write_text(keys.create(folder, "tests", ["admin"]))
         self.folder, self.key = folder, (folder / "tests.key").read_text()
         settings = {"WINNOW_SERVER_PORT": "0", "WINNOW_SERVER_WORKERS": str(workers), **(environment or {})}
         self._log = (folder / "service.log").open("a+b")

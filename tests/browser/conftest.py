@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from moderated import chromium, served  # noqa: F401
 from pages import chrome
 
 

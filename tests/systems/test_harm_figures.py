@@ -83,7 +83,7 @@ def test_without_a_name_or_with_a_wrong_one_the_names_are_told():
             check=False,
         )
         assert done.returncode == 1
-        assert "davidson|mlma|harmeme|spans|attacks|latency|throughput" in done.stderr
+        assert "davidson|mlma|harmeme|spans|attacks|latency|throughput|moderate" in done.stderr
 
 
 def figures(name, folder):

@@ -530,7 +530,7 @@ def test_the_routes_take_pictures_in_search_and_show_them(client):
         ("PUT", PICTURES + "?id=x&colour=red", {"content": a_new_one()}, "400 unknown-field"),
         ("PUT", PICTURES + "?id=x&file=../../etc/passwd", {"content": a_new_one()}, "400 unknown-field"),
         ("PUT", PICTURES + "?id=x&private=perhaps", {"content": a_new_one()}, "400 wrong-type"),
-        ("PUT", PICTURES + "?id=x", {"content": bytes(6_000_000)}, "413 body-too-large"),
+        ("PUT", PICTURES + "?id=x", {"content": bytes(26_000_000)}, "413 body-too-large"),
         ("GET", PICTURES + "?id=nobody", {}, "404 unknown-picture"),
     ],
 )

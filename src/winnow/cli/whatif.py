@@ -58,7 +58,7 @@ def _print(told: Any) -> None:
     from winnow.cli.printing import out, print_rows
 
     changed = ", ".join(f"{h} {told.now.get(h, 0):g} → {w:g}" for h, w in told.then.items() if told.now.get(h) != w)
-    out.print(f"{told.requests} requests of {told.people} people, {told.skipped} without a list; {changed}")
+    out.print(f"{told.requests} requests of {told.people} people, {told.skipped} left out; {changed}")
     rows = [
         {"measure": m.measure, "now": m.now, "then": m.then, "change": m.then - m.now,
          "95 %": "" if m.low != m.low else f"{m.low:+.3g} to {m.high:+.3g}"}

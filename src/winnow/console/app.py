@@ -28,7 +28,8 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-_INDEX, _SEARCH, _REVIEW = "index.html", "search.html", "review.html"
+_INDEX, _SEARCH = "index.html", "search.html"
+_PLACES = {"/review": "review.html", "/appeals": "appeals.html"}
 
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 Ids = Annotated[list[str], Body(embed=True, max_length=1000, description="ids of rows")]
@@ -68,7 +69,7 @@ class Page:
         named = [file for file in folder.iterdir() if _suffix(file.name) in _TYPES]
         self._files = {f"/console/{file.name}": _reply(file.name, file.read_bytes()) for file in named}
         self._files["/"] = self._files.pop(f"/console/{index}")
-        self._files["/review"] = self._files.pop(f"/console/{_REVIEW}")
+        self._files |= {place: self._files.pop(f"/console/{name}") for place, name in _PLACES.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._answers(scope)(scope, receive, send)

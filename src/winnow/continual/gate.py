@@ -44,6 +44,7 @@ class Verdict:
         promoted: whether the candidate serves now.
         why: in words.
         checks: every comparison made.
+        doubts: reasons besides metrics: hours with odd labels, old rows forgotten.
     """
 
     candidate: str
@@ -52,11 +53,13 @@ class Verdict:
     why: str
     promoted: bool = False
     checks: Sequence[Check] = field(default=())
+    doubts: Sequence[str] = field(default=())
 
     def text(self) -> str:
         """For people."""
         state = "serves now" if self.promoted else "waits"
-        return "\n".join([f"[bold]{self.candidate}[/] {state}: {self.why}", *(f"  {c.text()}" for c in self.checks)])
+        lines = [*(f"  {c.text()}" for c in self.checks), *(f"  [red]✗[/] {doubt}" for doubt in self.doubts)]
+        return "\n".join([f"[bold]{self.candidate}[/] {state}: {self.why}", *lines])
 
     def serving(self) -> "Verdict":
         """The same verdict, acted upon."""
@@ -68,7 +71,10 @@ def first(candidate: str) -> Verdict:
     return Verdict(candidate, None, True, "the first release, nothing to compare it with")
 
 
-def decide(candidate: str, champion: str, differences: Sequence[Record], wishes: Mapping[str, str]) -> Verdict:
+def decide(
+    candidate: str, champion: str, differences: Sequence[Record], wishes: Mapping[str, str], *,
+    doubts: Sequence[str] = (),
+) -> Verdict:  # fmt: skip
     """Judge paired differences against the declared wishes.
 
     `not worse` holds when no head is worse beyond chance (its 95 % interval lies wholly on the bad side). `lower` and
@@ -79,6 +85,7 @@ def decide(candidate: str, champion: str, differences: Sequence[Record], wishes:
         champion: release id.
         differences: candidate minus champion, from `rankers.compare`, over all rows.
         wishes: metric → `lower`, `higher` or `not worse`.
+        doubts: reasons not to trust the candidate, or the rows that it was judged on; any of them fails it.
     """
     checks = [_check(r, wishes[r["metric"]]) for r in differences if r["metric"] in wishes and r["value"] is not None]
     failed = [f"{c.head} {c.metric} is worse" for c in checks if c.worse]
@@ -89,7 +96,31 @@ def decide(candidate: str, champion: str, differences: Sequence[Record], wishes:
         if not of_metric:
             failed.append(f"{metric} could not be compared: no head that both predict has it")
     why = "; ".join(failed) if failed else f"against {champion}: nothing is worse beyond chance"
-    return Verdict(candidate, champion, not failed, why, checks=checks)
+    return doubted(Verdict(candidate, champion, not failed, why, checks=checks), doubts)
+
+
+def doubted(verdict: Verdict, doubts: Sequence[str]) -> Verdict:
+    """The verdict with reasons not to trust the candidate, or what it was judged by; any of them fails it."""
+    if not doubts:
+        return verdict
+    reasons = doubts if verdict.passed else [verdict.why, *doubts]
+    return replace(verdict, passed=False, why="; ".join(reasons), doubts=(*verdict.doubts, *doubts))
+
+
+def forgotten(golden: Sequence[Record], at_most: Mapping[str, float]) -> list[str]:
+    """What a candidate has forgotten: metrics on old rows that are worse than the champion's by more than is allowed.
+
+    Args:
+        golden: candidate minus champion on old rows, from `rankers.compare`, over all rows.
+        at_most: metric → how much worse it may be.
+    """
+    found = []
+    for r in golden:
+        if r["metric"] in at_most and r["value"] is not None:
+            worse = r["value"] * _SIGN.get(direction(r["metric"]), 1.0)
+            if worse > at_most[r["metric"]]:
+                found.append(f"{r['head']} {r['metric']} on old rows is worse by {worse:.4f}")
+    return found
 
 
 def _check(record: Record, wish: str) -> Check:

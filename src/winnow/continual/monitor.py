@@ -16,7 +16,7 @@ SAMPLE = 20_000  # newest impressions looked at
 
 
 def check(stores: Stores, system: System) -> list[Finding]:
-    """Every finding of every monitor, over the newest impressions that the service itself made.
+    """Every finding of every monitor, over the newest impressions that the service made; none where it made none.
 
     Skew compares features as served with the same features from history, to the bit. Drift compares them with the
     impressions before. Calibration compares the predictions as served with the labels that are final by now.
@@ -24,6 +24,8 @@ def check(stores: Stores, system: System) -> list[Finding]:
     stores.history.sync(stores.log)
     rows = dataset.labelled(system, stores.history, now_us()).tail(2 * SAMPLE)
     served = as_served(system, stores.history, rows)
+    if not len(served.rows):
+        return []
     plan = Plan.of(system.features, system.labels)
     both = replay(system, dataset.state_of(stores, plan.features), rows, served)
     of_served, logged = both.rows, both.served

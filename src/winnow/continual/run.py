@@ -1,10 +1,13 @@
 """The loop's three moves: train a candidate, let the gate judge it against the champion, go back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from winnow.continual import gate
+from winnow.continual.derive import PARENT
 from winnow.continual.gate import Verdict
+from winnow.continual.poison import HOUR, OddHour, odd_hours
 from winnow.core.declare import canonical, plain
 from winnow.core.errors import Conflict, Problem
 from winnow.core.system import System
@@ -49,9 +52,7 @@ def train(
     """
     trained = training.train(stores, system, source=source, seed=seed, threads=threads, progress=progress)
     verdict = compare(stores, system, trained.release, data=trained.data, threads=threads)
-    if verdict.passed and (promote or verdict.champion is None):
-        verdict = _act(stores, system, verdict)
-    return Outcome(trained.records, verdict)
+    return Outcome(trained.records, act_on(stores, system, verdict, promote))
 
 
 def promote(stores: Stores, system: System, release: str | None = None, *, force: bool = False) -> Verdict:
@@ -79,7 +80,21 @@ def compare(
     old = stores.registry.open(system.name, champion)
     compared = _rankings if system.ranking is not None else _likeness
     differences = pick(compared(stores, candidate, old, data=data, threads=threads), slice="all")
-    return gate.decide(candidate.id, champion, differences, system.retrain.promote_if)
+    since, as_of = old.manifest.window.to_us, candidate.manifest.created_at
+    found = odd_labels(stores, system, since=since, as_of=as_of) if system.pipeline.ranks else []
+    odd = [f"odd labels: {hour.text()}" for hour in found]
+    return gate.decide(candidate.id, champion, differences, system.retrain.promote_if, doubts=odd)
+
+
+def odd_labels(stores: Stores, system: System, *, since: int, as_of: int) -> list[OddHour]:
+    """Hours from a moment on whose final labels stand out among all hours of the log, microseconds UTC.
+
+    What the champion has learned is past mending by the gate; what it has not, neither teaches nor judges a candidate.
+    """
+    rows = dataset.labelled(system, stores.history, as_of)
+    rows = rows.filter(rows["state"] == "final")
+    labels = {head: rows[head].to_numpy() for head in system.labels.heads}
+    return [odd for odd in odd_hours(rows["at"].to_numpy(), labels) if odd.at + HOUR > since]
 
 
 def _rankings(stores: Stores, candidate: Release, old: Release, *, data: Dataset, threads: int) -> list[Record]:
@@ -117,7 +132,10 @@ def declared(release: Release) -> System:
 
 def _held_out(stores: Stores, system: System, candidate: Release) -> Dataset:
     stores.history.sync(stores.log)
-    return dataset.build(stores, system, as_of=candidate.manifest.created_at, split=training.split_of(candidate))
+    split = training.split_of(candidate)
+    if PARENT in candidate.manifest.models:  # cut within hours; only its test part is looked at
+        split = replace(split, embargo=timedelta(0))
+    return dataset.build(stores, system, as_of=candidate.manifest.created_at, split=split)
 
 
 def _same_plan(one: Release, other: Release) -> bool:
@@ -128,6 +146,12 @@ def _serving_rung(release: Release, data: Dataset, threads: int) -> rankers.Rung
     name = str(release.manifest.models["serving"]["ranking"])
     rung, _, _ = name.partition("-")
     return judge.predict(rung, release.folder / "ranking" / name, data, threads=threads)
+
+
+def act_on(stores: Stores, system: System, verdict: Verdict, promote: bool) -> Verdict:
+    """Lets a candidate serve if the gate passed it and it is wished, or nothing serves yet."""
+    wished = promote or verdict.champion is None
+    return _act(stores, system, verdict) if verdict.passed and wished else verdict
 
 
 def _act(stores: Stores, system: System, verdict: Verdict) -> Verdict:

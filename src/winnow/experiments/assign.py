@@ -1,35 +1,20 @@
-"""Assignment by hash: no state, the same answer everywhere and at any time.
+"""Assignment of units to the arms of declared experiments; `core.arms` says how."""
 
-A unit has a bucket in each layer, which decides in which experiment it takes part, and a second independent one in
-that experiment, which decides its arm. So a growing share adds people without moving any.
-"""
-
-import hashlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.experiments.declare import BUCKETS, Experiment
+from winnow.core.arms import OUTSIDE, bucket, code
+from winnow.experiments.declare import Experiment
 
-OUTSIDE = -1
-
-
-def bucket(salt: str, unit: str) -> int:
-    """A number in 0..9,999 that looks random and is always the same for a salt and a unit.
-
-    >>> bucket("layer", "ada") == bucket("layer", "ada") != bucket("other", "ada")
-    True
-    """
-    # The length keeps ("ab", "c") and ("a", "bc") apart.
-    text = f"{len(salt)}:{salt}{unit}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") % BUCKETS
+__all__ = ["OUTSIDE", "arm", "arms", "assign", "bucket"]
 
 
 def arm(experiment: Experiment, unit: str) -> str | None:
     """The arm of a unit, None when it does not take part."""
-    code = _code(experiment, unit)
-    return None if code == OUTSIDE else list(experiment.arms)[code]
+    found = _code(experiment, unit)
+    return None if found == OUTSIDE else list(experiment.arms)[found]
 
 
 def arms(experiments: Iterable[Experiment], unit: str) -> dict[str, str]:
@@ -44,8 +29,5 @@ def assign(experiment: Experiment, units: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _code(experiment: Experiment, unit: str) -> int:
-    if bucket(f"layer:{experiment.layer}", unit) not in experiment.buckets:
-        return OUTSIDE
-    ends = np.cumsum(list(experiment.arms.values())) * BUCKETS
-    place = bucket(f"arm:{experiment.name}", unit)
-    return min(int(np.searchsorted(np.round(ends), place, "right")), len(ends) - 1)
+    parts = list(experiment.arms.values())
+    return code(experiment.name, unit, layer=experiment.layer, taken=experiment.buckets, parts=parts)

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from winnow.core.arms import BUCKETS, buckets
 from winnow.core.declare import Declared
-from winnow.core.errors import Problem
+from winnow.core.errors import Problem, did_you_mean
 
-BUCKETS = 10_000
+__all__ = ["BUCKETS", "Experiment", "overlaps"]
 _TOLERANCE = 1e-9
 
 
@@ -22,6 +23,7 @@ class Experiment(Declared):
         start: where in the layer the share begins; experiments of one layer must not overlap.
         layer: experiments of one layer share out its units, experiments of different layers cross independently.
         unit: what is assigned, usually `user`.
+        weights: arm → head → weight of the value model in it; an arm without any keeps the live weights.
 
     >>> Experiment("bigger_covers", {"control": 0.5, "big": 0.5}, share=0.1).control
     'control'
@@ -33,6 +35,7 @@ class Experiment(Declared):
     start: float = field(kw_only=True, default=0.0)
     layer: str = field(kw_only=True, default="default")
     unit: str = field(kw_only=True, default="user")
+    weights: Mapping[str, Mapping[str, float]] = field(kw_only=True, default_factory=dict, hash=False)
 
     @property
     def control(self) -> str:
@@ -42,8 +45,7 @@ class Experiment(Declared):
     @property
     def buckets(self) -> range:
         """The buckets of the layer that take part."""
-        first = round(self.start * BUCKETS)
-        return range(first, first + round(self.share * BUCKETS))
+        return buckets(self.start, self.share)
 
     def problems(self, system: Any = None) -> Iterator[Problem]:
         if len(self.arms) < 2 or min(self.arms.values(), default=0) <= 0:
@@ -56,6 +58,9 @@ class Experiment(Declared):
         if not (self.start >= 0 and self.share > 0 and self.start + self.share <= 1 + _TOLERANCE):
             what = f"`{self.name}` takes {self.start:g} to {self.start + self.share:g} of its layer"
             yield Problem("bad-share", what, self.where, fix="stay within 0 and 1")
+        for name in sorted(set(self.weights) - set(self.arms)):
+            what = f"`{self.name}` has weights for the arm `{name}`, and no such arm"
+            yield Problem("unknown-arm", what, self.where, fix=did_you_mean(name, self.arms))
 
 
 def overlaps(experiments: Sequence[Experiment]) -> Iterator[Problem]:

@@ -11,7 +11,8 @@ Source: the pigeonhole argument of Norouzi, Punjani and Fleet, "Fast exact searc
 hashing", IEEE TPAMI 2014, with bands wide enough to look for two flipped bits.
 """
 
-from itertools import combinations
+from collections.abc import Iterator
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,9 @@ _BANDS = 10  # wide ones
 _MAP_BITS = (_BANDS << _WIDE) + (1 << _NARROW)
 _CHUNK = 1 << 17  # hashes compared at a time when all are
 _ONE = np.uint64(1)
+_PAIRS = 1 << 21  # pairs made at a time
+_ROW_BITS, _ROW_MASK = np.uint64(32), np.uint64(2**32 - 1)
+_NO_KEY = np.uint64(2**32 - 1)
 
 
 class Tables(NamedTuple):
@@ -116,6 +120,42 @@ def searched(hashes: Words, tables: Tables | None, wanted: Words, distance: int)
     return found.astype(np.int64), away[near][first]
 
 
+def pairs(hashes: Words) -> Iterator[tuple[Ints, Ints]]:
+    """Pairs of rows among which are all within 31 bits of each other, in parts; some are there several times.
+
+    Two keys of a wide band differ in at most 2 bits if some key differs from each in at most 1: so every hash is put
+    under 25 keys of each wide band instead of 301, and those under one key are paired.
+    """
+    keys = _keys(hashes)
+    for band in range(_BANDS):
+        yield from _in_runs((keys[:, band, None] ^ _ONE_EACH[: _WIDE + 1]).astype(np.uint64))
+    own = np.sort(keys[:, _BANDS].astype(np.uint64) << _ROW_BITS | np.arange(len(keys), dtype=np.uint64))
+    for flip in _ONE_EACH[: _NARROW + 1]:
+        wanted = (keys[:, _BANDS] ^ flip).astype(np.uint64)
+        starts, stops = np.searchsorted(own, wanted << _ROW_BITS), np.searchsorted(own, (wanted + _ONE) << _ROW_BITS)
+        yield from _paired(np.arange(len(keys)), starts, stops, rows=(own & _ROW_MASK).astype(np.int64))
+
+
+def _in_runs(keys: Words) -> Iterator[tuple[Ints, Ints]]:
+    """Pairs of rows that have a key in common, of keys uint64 [N, K]."""
+    entries = np.sort((keys << _ROW_BITS | np.arange(len(keys), dtype=np.uint64)[:, None]).ravel())
+    begins = np.flatnonzero(np.diff(entries >> _ROW_BITS, prepend=_NO_KEY))
+    sizes = np.diff(np.append(begins, len(entries)))
+    begins, sizes = begins[sizes > 1], sizes[sizes > 1]
+    places = _ranges(begins, begins + sizes)
+    rows = (entries & _ROW_MASK).astype(np.int64)
+    yield from _paired(rows[places], places + 1, np.repeat(begins + sizes, sizes), rows=rows)
+
+
+def _paired(first: Ints, starts: Ints, stops: Ints, *, rows: Ints) -> Iterator[tuple[Ints, Ints]]:
+    """Each of the first with the rows from its start to before its stop, a bounded number of pairs at a time."""
+    ends = np.cumsum(stops - starts)
+    cuts = np.searchsorted(ends, np.arange(0, ends[-1] if len(ends) else 0, _PAIRS), side="right")
+    for begin, end in pairwise([*cuts.tolist(), len(first)]):
+        part = slice(begin, end)
+        yield np.repeat(first[part], (stops - starts)[part]), rows[_ranges(starts[part], stops[part])]
+
+
 def _keys(hashes: Words) -> Keys:
     """uint32 [N, 11]: the bits of each band, after the number of the band."""
     octets = np.ascontiguousarray(hashes, "<u8").view(np.uint8).reshape(-1, 32).astype(np.uint32)
@@ -130,13 +170,14 @@ def _flips(width: int, most: int) -> list[int]:
     return [sum(1 << bit for bit in bits) for count in range(most + 1) for bits in combinations(range(width), count)]
 
 
-def _ranges(starts: NDArray[np.int32], stops: NDArray[np.int32]) -> Ints:
+def _ranges(starts: NDArray[np.integer], stops: NDArray[np.integer]) -> Ints:
     """All numbers from each start to before its stop."""
     sizes = (stops - starts).astype(np.int64)
     ends = np.cumsum(sizes)
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes)
 
 
+_ONE_EACH = np.array(_flips(_WIDE, 1), np.uint32)  # those of a narrow band come first
 _PER_BAND = [_flips(_WIDE, 2)] * _BANDS + [_flips(_NARROW, 1)]
 _FLIPS = np.array([flip for band in _PER_BAND for flip in band], np.uint32)
 _BAND_OF = np.repeat(np.arange(_BANDS + 1), [len(band) for band in _PER_BAND])

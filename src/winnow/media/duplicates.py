@@ -1,5 +1,7 @@
 """Which of many pictures are nearly the same, by their perceptual hashes."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
@@ -8,10 +10,11 @@ from scipy.sparse.csgraph import connected_components
 from winnow.media import bands
 from winnow.media.perceptual import NEAR
 
-_SCAN = 8_000  # hashes up to which all pairs are compared
-
 Words = NDArray[np.uint64]
 Ints = NDArray[np.int64]
+Pairs = Iterator[tuple[Ints, Ints]]
+_SCAN = 4_000  # hashes up to which comparing all pairs is as fast as looking for them
+_AT_ONCE = 1 << 20  # pairs compared at a time
 
 
 def near_duplicates(hashes: Words, *, distance: int = NEAR, usable: NDArray[np.bool_] | None = None) -> Ints:
@@ -33,25 +36,56 @@ def near_duplicates(hashes: Words, *, distance: int = NEAR, usable: NDArray[np.b
     count = len(hashes)
     use = np.arange(count) if usable is None else np.flatnonzero(usable)
     unique, place = np.unique(hashes[use], axis=0, return_inverse=True)
-    first, second = _pairs(np.ascontiguousarray(unique), distance)
-    _, of_unique = connected_components(
-        coo_array((np.ones(len(first), np.int8), (first, second)), shape=(len(unique), len(unique))), directed=False
-    )
+    of_unique = _connected(len(unique), _near(np.ascontiguousarray(unique.T), distance))
     groups = np.arange(count) + len(unique)
     groups[use] = of_unique[place.ravel()]
     return _renumbered(groups)
 
 
-def _pairs(hashes: Words, distance: int) -> tuple[Ints, Ints]:
-    """Rows of hashes that are within a distance of each other, every pair at least once."""
-    tables = bands.built(hashes) if len(hashes) > _SCAN else None
-    first, second = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for row in range(len(hashes)):
-        start = row + 1 if tables is None else 0
-        found = bands.searched(hashes[start:], tables, hashes[row], distance)[0] + start
-        first.append(np.full(len(found), row))
-        second.append(found)
-    return np.concatenate(first), np.concatenate(second)
+def _near(words: Words, distance: int) -> Pairs:
+    """Pairs of columns of uint64 [4, N] that are within a distance of each other, every pair at least once."""
+    count = words.shape[1]
+    if count > _SCAN and distance <= bands.REACH:
+        left = count**2 // 8  # where hashes crowd so much that more pairs would be looked at, all are
+        for first, second in bands.pairs(np.ascontiguousarray(words.T)):
+            left -= len(first)
+            if left < 0:
+                break
+            yield _within(words, first, second, distance=distance)
+        else:
+            return
+    yield from _all_near(words, distance)
+
+
+def _all_near(words: Words, distance: int) -> Pairs:
+    """As `_near`, by comparing all pairs."""
+    count = words.shape[1]
+    step = max(1, _AT_ONCE // max(count, 1))
+    for begin in range(0, count, step):
+        some, others = words[:2, begin : begin + step], words[:2, begin:]
+        half = sum(np.bitwise_count(a[:, None] ^ b) for a, b in zip(some, others, strict=True))
+        first, second = np.nonzero(half <= distance)
+        yield _within(words, first + begin, second + begin, distance=distance)
+
+
+def _within(words: Words, first: Ints, second: Ints, *, distance: int) -> tuple[Ints, Ints]:
+    """Those of the pairs that are within a distance."""
+    for some in (slice(0, 2), slice(0, 4)):  # most differ by more in the first half
+        apart = sum(np.bitwise_count(word[first] ^ word[second]).astype(np.int16) for word in words[some])
+        first, second = first[apart <= distance], second[apart <= distance]
+    return first, second
+
+
+def _connected(count: int, pairs: Iterable[tuple[Ints, Ints]]) -> Ints:
+    """int64 [count]: the same number for all that pairs connect."""
+    groups = np.arange(count)
+    for first, second in pairs:
+        a, b = groups[first], groups[second]
+        new = a != b
+        if new.any():
+            edges = coo_array((np.ones(int(new.sum()), np.int8), (a[new], b[new])), shape=(count, count))
+            groups = connected_components(edges, directed=False)[1][groups]
+    return groups
 
 
 def _renumbered(groups: Ints) -> Ints:

@@ -1,17 +1,21 @@
-"""Per-head calibration: makes predictions mean what they say, by plain numbers fitted on the validation part."""
+"""Per-head calibration: makes predictions mean what they say, by plain numbers fitted on rows held out from training.
+
+It is files of its own beside the model (`calibration.npz`, and `segments.npz` where segments are told apart), so that
+it can be fitted again, on its own cadence, for a model that stays as it is.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from winnow.core.errors import InputError, Problem
-from winnow.features.batch import Floats
-from winnow.models.artefact import corrupt
+from winnow.features.batch import FeatureBatch, Floats
 from winnow.models.base import HeadType
+from winnow.models.segments import Segmented, Segments, logit, read_arrays, sigmoid
 
 Values = NDArray[np.float64]
 Curve = tuple[Values, Values]
@@ -29,24 +33,35 @@ class Calibration:
     """Head → knots (x, y) of a rising, piecewise linear curve from raw to calibrated predictions.
 
     Between knots it is linear, outside it is flat. Heads without a curve stay as they are.
+
+    Args:
+        curves: the global curves.
+        segments: what is left to correct by segment; None when segments are not told apart.
     """
 
     curves: Mapping[str, Curve]
+    segments: Segments | None = None
 
     @classmethod
-    def fit(cls, method: Method, raw: Floats, labels: Mapping[str, Floats], *, types: Mapping[str, HeadType]) -> Self:
+    def fit(
+        cls, method: Method | Segmented, raw: Floats, labels: Mapping[str, Floats], *, types: Mapping[str, HeadType],
+        features: FeatureBatch | None = None,
+    ) -> Self:  # fmt: skip
         """Curves fitted on held-out predictions.
 
         Args:
             method: `isotonic` or `platt` (logistic on the log-odds); regression heads are scaled to the mean of the
-                label with either.
+                label with either. `Segmented` for curves and segments.
             raw: predictions, float32 [N, H], columns in the order of `types`.
             labels: head → float32 [N]; NaN where unknown.
             types: head → `binary` or `regression`.
+            features: of the rows; what `Segmented` tells segments apart by.
 
         Raises:
-            InputError: `unknown-calibration`.
+            InputError: `unknown-calibration`, `bad-segments`.
         """
+        if isinstance(method, Segmented):
+            return cls._segmented(method, raw, labels, types=types, features=features)
         if method not in ("isotonic", "platt"):
             raise InputError(Problem("unknown-calibration", f"calibration `{method}`", fix="isotonic or platt"))
         curves: dict[str, Curve] = {}
@@ -57,16 +72,31 @@ class Calibration:
             curves |= {head: curve} if curve else {}
         return cls(curves)
 
-    def apply(self, raw: Floats, heads: tuple[str, ...]) -> Floats:
-        """Calibrated predictions, float32 [N, H], same shape as `raw`."""
+    @classmethod
+    def _segmented(
+        cls, how: Segmented, raw: Floats, labels: Mapping[str, Floats], *, types: Mapping[str, HeadType],
+        features: FeatureBatch | None,
+    ) -> Self:  # fmt: skip
+        if found := list(how.problems()):
+            raise InputError(*found)
+        if features is None:
+            raise InputError(Problem("bad-segments", "no features to tell segments apart by", fix="pass the features"))
+        curves = cls.fit(how.method, raw, labels, types=types)  # type: ignore[arg-type]
+        smooth = curves.apply(raw, tuple(types))
+        return cls(curves.curves, Segments.fit(how.by, smooth, labels, features=features, types=types))
+
+    def apply(self, raw: Floats, heads: tuple[str, ...], features: FeatureBatch | None = None) -> Floats:
+        """Calibrated predictions, float32 [N, H], same shape as `raw`; by segment where the features are given."""
         out = raw.astype(np.float32, copy=True)
         for column, head in enumerate(heads):
             if head in self.curves:
                 out[:, column] = np.interp(raw[:, column], *self.curves[head])
-        return out
+        return out if self.segments is None or features is None else self.segments.apply(out, heads, features)
 
     def save(self, folder: Path) -> None:
-        """Write `calibration.npz`."""
+        """Write `calibration.npz`, and `segments.npz` if there are segments."""
+        if self.segments is not None:
+            self.segments.save(folder)
         arrays = {f"{head}|{axis}": a for head, (x, y) in self.curves.items() for axis, a in (("x", x), ("y", y))}
         np.savez(folder / FILE, **arrays)  # type: ignore[arg-type]
 
@@ -77,15 +107,13 @@ class Calibration:
         Raises:
             InputError: `model-corrupt`.
         """
-        path = folder / FILE
-        if not path.exists():
-            return None
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                heads = {key.rpartition("|")[0] for key in stored.files}
-                return cls({head: (stored[f"{head}|x"], stored[f"{head}|y"]) for head in sorted(heads)})
-        except Exception as error:
-            raise corrupt(path, f"{type(error).__name__}: {error}") from error
+        curves = read_arrays(folder / FILE, _curves)
+        return None if curves is None else cls(curves, Segments.open(folder))
+
+
+def _curves(stored: dict[str, Values]) -> dict[str, Curve]:
+    heads = sorted({key.rpartition("|")[0] for key in stored})
+    return {head: (stored[f"{head}|x"], stored[f"{head}|y"]) for head in heads}
 
 
 def _curve(method: Method, kind: HeadType, x: Values, y: Values) -> Curve | None:
@@ -130,19 +158,19 @@ def platt(x: Values, y: Values) -> Curve:
 
     Source: Platt 1999; Lin, Lin and Weng 2007 (the line search).
     """
-    z = _logit(x)
+    z = logit(x)
     design, weights = np.stack([z, np.ones_like(z)], axis=1), np.array([1.0, 0.0])
     for _ in range(_NEWTON_STEPS):
-        p = _sigmoid(design @ weights)
+        p = sigmoid(design @ weights)
         hessian = design.T @ (design * (p * (1 - p))[:, None]) + _RIDGE * np.eye(2)
         newton = np.asarray(np.linalg.solve(hessian, design.T @ (y - p) - _RIDGE * weights), np.float64)
         step = _shortened(newton, weights, design, y)
         weights = weights + step
         if float(np.abs(step).max()) < 1e-9:
             break
-    slope, shift = weights if weights[0] >= 0 else (0.0, float(_logit(y.mean())))
+    slope, shift = weights if weights[0] >= 0 else (0.0, float(logit(y.mean())))
     knots = np.linspace(-14, 14, 201)
-    return _sigmoid(knots), np.clip(_sigmoid(slope * knots + shift), _EDGE, 1 - _EDGE)
+    return sigmoid(knots), np.clip(sigmoid(slope * knots + shift), _EDGE, 1 - _EDGE)
 
 
 def _shortened(step: Values, weights: Values, design: Values, y: Values) -> Values:
@@ -159,13 +187,3 @@ def _loss(weights: Values, design: Values, y: Values) -> float:
     """Negative log-likelihood of a logistic regression, with its ridge."""
     score = design @ weights
     return float(np.sum(np.logaddexp(0.0, score) - y * score) + _RIDGE / 2 * weights @ weights)
-
-
-def _logit(p: Any) -> Values:
-    p = np.clip(p, _EDGE, 1 - _EDGE)
-    odds: Values = np.log(p / (1 - p))
-    return odds
-
-
-def _sigmoid(z: Values) -> Values:
-    return 1 / (1 + np.exp(-np.clip(z, -40, 40)))

@@ -137,6 +137,14 @@ class ContentScorer(Protocol):
         ...
 
 
+class Explained(ContentScorer, Protocol):
+    """A fitted model that can be asked about chosen heads."""
+
+    def spoken(self, content: Content, wanted: NDArray[np.bool_]) -> list[list[Span]]:
+        """For each post the words that speak for its wanted heads, bool [N, H], in order of place."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class ContentModel(Declared):
     """Base of the models that judge content.
@@ -157,6 +165,8 @@ class ContentModel(Declared):
         Raises:
             InputError: `no-examples`, `unknown-head`, `lengths-differ`.
         """
+        from winnow.models.content_calibration import calibrated
+
         heads = self.chosen(train)
         files, facts = self.learn(train, valid, run)
         facts = {"heads": list(heads), "groups": [list(g) for g in self.groups], **facts}
@@ -164,8 +174,7 @@ class ContentModel(Declared):
         if self.calibration and len(valid.content):
             raw = self.open(artefact, run.threads).score(valid.content)
             labels = {head: valid.labels[head] for head in heads}
-            types = dict.fromkeys(heads, "binary")
-            Calibration.fit(self.calibration, raw, labels, types=types).save(run.folder)  # type: ignore[arg-type]
+            calibrated(self.calibration, raw, labels, heads).save(run.folder)
             Artefact.write(run.folder, model=type(self).__name__, files=[*files, FILE], **facts)
 
     def learn(self, train: Labelled, valid: Labelled, run: Run) -> tuple[list[str], dict[str, Any]]:
@@ -173,7 +182,7 @@ class ContentModel(Declared):
         raise NotImplementedError
 
     @classmethod
-    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> "ContentScorer":
+    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> "Explained":
         """The fitted model, not calibrated."""
         raise NotImplementedError
 
@@ -203,7 +212,7 @@ class ContentModel(Declared):
 class Calibrated:
     """A fitted model whose probabilities mean what they say."""
 
-    scorer: ContentScorer
+    scorer: Explained
     calibration: Calibration
 
     @property
@@ -217,13 +226,7 @@ class Calibrated:
 
     def spans(self, content: Content, *, least: float = 0.5) -> list[list[Span]]:
         """As of the model, for heads whose calibrated probability is `least` or more."""
-        sure = self.score(content) >= least
-        out: list[list[Span]] = [[] for _ in range(len(content))]
-        asked = np.flatnonzero(sure.any(axis=1))
-        for row, found in zip(asked, self.scorer.spans(content.take(asked), least=0.0), strict=True):
-            heads = {head for head, is_sure in zip(self.heads, sure[row], strict=True) if is_sure}
-            out[row] = [span for span in found if span.head in heads]
-        return out
+        return self.scorer.spoken(content, self.score(content) >= least)
 
 
 def load_content_scorer(folder: Path, *, threads: int = 1, encode: Encode | None = None) -> ContentScorer:

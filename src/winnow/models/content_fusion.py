@@ -3,7 +3,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -16,15 +16,18 @@ from winnow.features.batch import Floats
 from winnow.media.normalise import Normal
 from winnow.models.artefact import Artefact
 from winnow.models.base import Run
-from winnow.models.content import Content, ContentModel, ContentScorer, Labelled, Span
-from winnow.models.content_inputs import FILE, Inputs, modalities
-from winnow.models.content_linear import class_weights
+from winnow.models.content import Content, ContentModel, Explained, Labelled, Span
+from winnow.models.content_inputs import ANSWERS, FILE, Inputs, modalities
+from winnow.models.content_linear import class_weights, weight_shift
 from winnow.models.content_ngrams import NGrams, NGramsScorer, probabilities
+from winnow.models.content_probes import FILE as PROBES
+from winnow.models.content_probes import Probe, load, probed, save
 from winnow.models.content_spans import WORD, strongest
 from winnow.models.session import Session
 
 _NETWORK, _NGRAMS = "network.onnx", "ngrams.npz"
 _GROUPS_OF_WORDS = 48  # parts of a text that are left out in turn for an explanation
+_CLOSELY = 4  # posts of one question that are explained by leaving words out
 _AT_ONCE = 4_096
 
 Values = NDArray[np.float64]
@@ -34,8 +37,10 @@ Values = NDArray[np.float64]
 class EarlyFusion(ContentModel):
     """A small network over everything that is known of a post; what is missing is left out.
 
-    N-grams enter as the logits of an `NGrams` model: in training those of models that have not seen the post. All
-    heads share the trunk; a post teaches the heads for which it has a label.
+    N-grams enter as the logits of an `NGrams` model, in training those of models that have not seen the post; vectors
+    of sentences and pictures as they are, and as the answers of a `Probe` of their own, in training of one without the
+    post. All heads share the trunk; a post teaches the heads for which it has a label. Training starts from the best
+    mix of what the modalities say by themselves.
 
     Args:
         ngrams: how n-grams are read.
@@ -48,7 +53,8 @@ class EarlyFusion(ContentModel):
         balance: how much rare classes count for more, 0 to 1.
         epochs, batch_size, learning_rate, reg: as in every model.
 
-    Source: Kiela et al., "The hateful memes challenge", NeurIPS 2020; Lin et al., ICCV 2017 (focal loss).
+    Source: Kiela et al., "The hateful memes challenge", NeurIPS 2020; Lin et al., ICCV 2017 (focal loss); Wolpert,
+    "Stacked generalization", Neural Networks 1992.
     """
 
     ngrams: NGrams = field(default_factory=lambda: NGrams(calibration=None))
@@ -61,7 +67,7 @@ class EarlyFusion(ContentModel):
     balance: float = 0.3
     epochs: int = 15
     batch_size: int = 256
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     reg: float = 1.0
 
     def learn(self, train: Labelled, valid: Labelled, run: Run) -> tuple[list[str], dict[str, Any]]:
@@ -69,10 +75,12 @@ class EarlyFusion(ContentModel):
 
         heads = self.chosen(train)
         logits, scorer = self._ngram_logits(train, heads, run.part("ngrams", 0.0, 0.5))
-        parts = modalities(train.content, logits)
+        probes, said = _probed(train, heads)
+        parts = modalities(train.content, logits, said)
         inputs = Inputs.fit(parts)
         inputs.save(run.folder)
-        held_out = modalities(valid.content, scorer.logits(valid.content))
+        save(probes, run.folder)
+        held_out = modalities(valid.content, scorer.logits(valid.content), _answers(probes, valid.content))
         rows = {
             "train": (inputs.matrix(parts), *self._labels(train, heads)),
             "valid": (inputs.matrix(held_out), *self._labels(valid, heads)),
@@ -80,11 +88,11 @@ class EarlyFusion(ContentModel):
         seen = hashlib.sha256(rows["train"][0].tobytes() + rows["train"][1].tobytes()).hexdigest()[:12]
         settings = {f.name: float(v) for f in fields(self) if isinstance(v := getattr(self, f.name), int | float)}
         fit(rows, inputs.widths, blocks=self.blocks(heads), settings=settings, run=run.part("", 0.5),
-            key=f"fusion {digest(self)} {seen}")  # fmt: skip
+            key=f"fusion {digest(self)} {seen}", shift=self._shift(rows["train"][1], heads))  # fmt: skip
         shutil.copyfile(run.folder / "ngrams" / _NGRAMS, run.folder / _NGRAMS)
         for part in (run.folder / "ngrams", *run.folder.glob("member*")):  # checkpoints, and what folds left
             shutil.rmtree(part)
-        return [_NETWORK, FILE, _NGRAMS], {"runs": list(self.ngrams.runs), "bits": self.ngrams.bits}
+        return [_NETWORK, FILE, PROBES, _NGRAMS], {"runs": list(self.ngrams.runs), "bits": self.ngrams.bits}
 
     def _ngram_logits(self, train: Labelled, heads: tuple[str, ...], run: Run) -> tuple[Values, NGramsScorer]:
         """For each training post the logits of a model that has not seen it, and the model of all posts."""
@@ -108,15 +116,36 @@ class EarlyFusion(ContentModel):
                 ]
         return labels, weights
 
+    def _shift(self, labels: Floats, heads: tuple[str, ...]) -> Floats:
+        """What the weights of classes add to the logits, float32 [H]."""
+        shift = np.zeros(len(heads), np.float32)
+        for block in map(list, self.blocks(heads)):
+            known = labels[~np.isnan(labels[:, block]).any(axis=1)][:, block]
+            if len(known):
+                shift[block] = weight_shift(known.astype(np.float64), self.balance)
+        return shift
+
     @classmethod
-    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> ContentScorer:
+    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> Explained:
         session = Session.open(artefact.path(_NETWORK), threads=threads)
-        return FusionScorer(NGramsScorer.open(artefact), Inputs.open(artefact), session, encode)
+        return FusionScorer(NGramsScorer.open(artefact), Inputs.open(artefact), session, encode, load(artefact))
 
 
 def _fitted(model: NGrams, train: Labelled, run: Run) -> NGramsScorer:
     model.fit(train, train.take(np.zeros(0, np.int64)), run)
     return NGramsScorer.open(Artefact.open(run.folder))
+
+
+def _probed(train: Labelled, heads: tuple[str, ...]) -> tuple[dict[str, Probe], dict[str, Floats]]:
+    """Modality → its probe, and what probes that have not seen them say of the training posts."""
+    labels = np.stack([train.labels[head] for head in heads], axis=1).astype(np.float32)
+    vectors = {name: getattr(train.content, name) for name in ANSWERS}
+    both = {name: probed(values, labels) for name, values in vectors.items() if values.shape[1]}
+    return {name: probe for name, (probe, _) in both.items()}, {name: said for name, (_, said) in both.items()}
+
+
+def _answers(probes: Mapping[str, Probe], content: Content) -> dict[str, Floats]:
+    return {name: probe.answers(getattr(content, name)) for name, probe in probes.items()}
 
 
 @dataclass(frozen=True)
@@ -128,12 +157,14 @@ class FusionScorer:
         inputs: how modalities are scaled.
         session: the network.
         encode: makes sentence vectors; explanations leave words out of them too when it is there.
+        probes: modality → what answers from its vectors alone.
     """
 
     ngrams: NGramsScorer
     inputs: Inputs
     session: Session
     encode: Encode | None = None
+    probes: Mapping[str, Probe] = field(default_factory=dict)
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -144,19 +175,35 @@ class FusionScorer:
         """Probabilities, float32 [N, H]."""
         if not len(content):
             return np.zeros((0, len(self.heads)), np.float32)
-        x = self.inputs.matrix(modalities(content, self.ngrams.logits(content)))
+        logits, said = self.ngrams.logits(content), _answers(self.probes, content)
+        x = self.inputs.matrix(modalities(content, logits, said))
         parts = [self.session.run({"x": x[i : i + _AT_ONCE]}) for i in range(0, len(x), _AT_ONCE)]
         return probabilities(np.concatenate(parts).astype(np.float64), self.ngrams.blocks)
 
     def spans(self, content: Content, *, least: float = 0.5) -> list[list[Span]]:
         """The words without which a head's log-odds fall most: each is left out in turn."""
-        scores = self.score(content)
-        return [self._spans(content, row, scores[row], least) for row in range(len(content))]
+        return self.spoken(content, self.score(content) >= least)
 
-    def _spans(self, content: Content, row: int, score: Floats, least: float) -> list[Span]:
-        normal, wanted = content.normal[row], np.flatnonzero(score >= least)
+    def spoken(self, content: Content, wanted: NDArray[np.bool_]) -> list[list[Span]]:
+        """As `spans`, for the wanted heads of each post, bool [N, H].
+
+        Leaving words out costs as much as judging some ten posts or more. When many posts are asked about at once,
+        only the first are explained so; what the n-grams of the others weigh is at hand.
+        """
+        asked = np.flatnonzero(wanted.any(axis=1))
+        out: list[list[Span]] = [[] for _ in range(len(content))]
+        closely, rest = asked[:_CLOSELY], asked[_CLOSELY:]
+        scores = self.score(content.take(closely))
+        for row, score in zip(closely, scores, strict=True):
+            out[row] = self._spans(content, int(row), score, np.flatnonzero(wanted[row]))
+        for row, found in zip(rest, self.ngrams.spoken(content.take(rest), wanted[rest]), strict=True):
+            out[row] = found
+        return out
+
+    def _spans(self, content: Content, row: int, score: Floats, wanted: NDArray[np.int64]) -> list[Span]:
+        normal = content.normal[row]
         words = _word_groups(normal)
-        if not len(wanted) or not words:
+        if not words:
             return []
         without = self.score(self._occluded(content, row, [normal.text[:a] + " " + normal.text[b:] for a, b in words]))
         falls = _log_odds(score[None]) - _log_odds(without)

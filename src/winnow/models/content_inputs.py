@@ -15,7 +15,9 @@ from winnow.models.artefact import Artefact
 from winnow.models.content import Content
 
 FILE = "inputs.npz"
-MODALITIES = ("sentences", "ngrams", "pictures", "facts", "shape")
+ANSWERS = {"sentences": "sentence answers", "pictures": "picture answers"}  # modality → what it says by itself
+MODALITIES = ("sentences", "ngrams", "pictures", "facts", "shape", *ANSWERS.values())
+_WIDE = 512  # vectors of more columns reach the trunk by what they say alone
 _CLIP = 6.0  # standard deviations: what lies further out than training saw says no more
 _SHAPES = 6
 
@@ -36,7 +38,8 @@ class Inputs:
     @classmethod
     def fit(cls, parts: Mapping[str, Values]) -> Self:
         """Mean and spread of what is known in training."""
-        known = {name: part[~np.isnan(part).all(axis=1)] for name, part in parts.items()}
+        narrow = {name: part if part.shape[1] <= _WIDE else part[:, :0] for name, part in parts.items()}
+        known = {name: part[~np.isnan(part).all(axis=1)] for name, part in narrow.items()}
         filled = {name: part if len(part) else np.zeros((1, part.shape[1])) for name, part in known.items()}
         mean = {name: np.nanmean(part, axis=0).astype(np.float32) for name, part in filled.items()}
         spread = {name: np.nanstd(part, axis=0) for name, part in filled.items()}
@@ -45,7 +48,7 @@ class Inputs:
     @property
     def widths(self) -> dict[str, int]:
         """Columns of each modality in the matrix: its own, and one that says whether it is known."""
-        return {name: len(self.mean[name]) + 1 for name in MODALITIES if len(self.mean[name])}
+        return {name: len(self.mean[name]) + 1 for name in MODALITIES if name in self.mean and len(self.mean[name])}
 
     def matrix(self, parts: Mapping[str, Values]) -> Floats:
         """float32 [N, sum of widths]; 0 where unknown.
@@ -77,14 +80,21 @@ class Inputs:
     def open(cls, artefact: Artefact) -> Self:
         """What `save` wrote."""
         arrays = artefact.arrays(FILE)
-        return cls(*({n: arrays[f"{kind}|{n}"] for n in MODALITIES} for kind in ("mean", "scale")))
+        known = [n for n in MODALITIES if f"mean|{n}" in arrays]
+        return cls(*({n: arrays[f"{kind}|{n}"] for n in known} for kind in ("mean", "scale")))
 
 
-def modalities(content: Content, ngrams: Values) -> dict[str, Values]:
-    """What is known of posts by modality, each [N, its width], NaN where unknown."""
+def modalities(content: Content, ngrams: Values, answers: Mapping[str, Values]) -> dict[str, Values]:
+    """What is known of posts by modality, each [N, its width], NaN where unknown.
+
+    Args:
+        content: N posts.
+        ngrams: logits.
+        answers: modality → what its vectors say by themselves, [N, H].
+    """
     return {
         "sentences": content.sentences, "ngrams": ngrams, "pictures": content.pictures, "facts": content.facts,
-        "shape": shapes(content.texts, content.normal),
+        "shape": shapes(content.texts, content.normal), **{ANSWERS[name]: said for name, said in answers.items()},
     }  # fmt: skip
 
 

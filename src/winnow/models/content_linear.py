@@ -35,6 +35,21 @@ def class_weights(labels: Values, balance: float) -> Values:
     return mean_one
 
 
+def weight_shift(labels: Values, balance: float) -> Values:
+    """What `class_weights` adds to the logits of a model that learns with them, float64 [G]: less it, probabilities
+    are those of the posts as they come.
+
+    A head alone: log(w₁ / w₀). Heads of which one is true: log w of each.
+
+    Source: King and Zeng, "Logistic regression in rare events data", Political Analysis 2001 (prior correction).
+    """
+    alone = labels.shape[1] == 1
+    codes = (labels[:, 0] > 0.5).astype(np.int64) if alone else labels.argmax(axis=1)
+    counts = np.bincount(codes, minlength=2 if alone else labels.shape[1])
+    logs: Values = -balance * np.log(np.maximum(counts, 1) / len(labels))
+    return logs[1:] - logs[0] if alone else logs
+
+
 def fitted(x: Any, labels: Values, *, weight: Values, reg: float, start: Linear | None = None) -> Linear:
     """The weights of least regularised loss.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -13,8 +14,8 @@ from winnow.media.ngrams import Grams, ngrams
 from winnow.media.normalise import Normal
 from winnow.models.artefact import Artefact
 from winnow.models.base import Run
-from winnow.models.content import Content, ContentModel, ContentScorer, Labelled, Span
-from winnow.models.content_linear import Linear, class_weights, fitted
+from winnow.models.content import Content, ContentModel, Explained, Labelled, Span
+from winnow.models.content_linear import Linear, class_weights, fitted, weight_shift
 from winnow.models.content_spans import word_spans
 
 FILE = "ngrams.npz"
@@ -63,11 +64,11 @@ class NGrams(ContentModel):
                 continue
             y = labels[known][:, block]
             part = fitted(x[known], y, weight=class_weights(y, self.balance), reg=self.reg)
-            whole.weights[:, block], whole.bias[block] = part
+            whole.weights[:, block], whole.bias[block] = part.weights, part.bias - weight_shift(y, self.balance)
         return whole
 
     @classmethod
-    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> ContentScorer:
+    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> Explained:
         return NGramsScorer.open(artefact)
 
 
@@ -168,18 +169,19 @@ class NGramsScorer:
 
     def spans(self, content: Content, *, least: float = 0.5) -> list[list[Span]]:
         """The words whose n-grams speak for a head: their weights, spread over the characters."""
-        texts = _texts(content.normal)
-        grams, at = self.columns.grams(texts)
-        x, scores = self.columns.valued(grams, at), self.score(content)
-        against = self._contrast()
+        return self.spoken(content, self.score(content) >= least)
+
+    def spoken(self, content: Content, wanted: NDArray[np.bool_]) -> list[list[Span]]:
+        """As `spans`, for the wanted heads of each post, bool [N, H]."""
+        grams, at = self.columns.grams(_texts(content.normal))
+        x, against = self.columns.valued(grams, at), self._contrast
         out: list[list[Span]] = []
         for row, normal in enumerate(content.normal):
             part = slice(grams.indptr[row], grams.indptr[row + 1])
             values = dict(zip(*self._row(x, row), strict=True))
-            wanted = [c for c in range(len(self.heads)) if scores[row, c] >= least]
             shares = np.array([values.get(int(column), 0.0) for column in at[part]])
             counts = np.bincount(at[part] + 1, minlength=1)[at[part] + 1]
-            heads = {self.heads[c]: shares / counts * against[at[part], c] for c in wanted}
+            heads = {self.heads[c]: shares / counts * against[at[part], c] for c in np.flatnonzero(wanted[row])}
             out.append(word_spans(normal, heads, grams.starts[part], grams.stops[part]))
         return out
 
@@ -188,6 +190,7 @@ class NGramsScorer:
         part = slice(x.indptr[row], x.indptr[row + 1])
         return x.indices[part], x.data[part]
 
+    @cached_property
     def _contrast(self) -> Floats:
         """Weights against the mean of the other heads of a group, float32 [K, H]."""
         out = self.linear.weights.astype(np.float32)

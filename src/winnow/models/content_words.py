@@ -18,7 +18,7 @@ from winnow.media.normalise import Normal
 from winnow.models.artefact import Artefact
 from winnow.models.base import Run
 from winnow.models.calibration import Method
-from winnow.models.content import Content, ContentModel, ContentScorer, Labelled, Span
+from winnow.models.content import Content, ContentModel, Explained, Labelled, Span
 from winnow.models.content_spans import strongest
 
 FILE = "words.json"
@@ -84,7 +84,7 @@ class WordList(ContentModel):
         return {often[i]: round(float(odds[i]), 4) for i in order}
 
     @classmethod
-    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> ContentScorer:
+    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> Explained:
         stored = json.loads(artefact.path(FILE).read_text())
         rules = [(re.compile(pattern), head, weight) for pattern, head, weight in stored["rules"]]
         return WordListScorer(tuple(artefact.fact("heads")), stored["words"], rules)
@@ -119,9 +119,12 @@ class WordListScorer:
 
     def spans(self, content: Content, *, least: float = 0.5) -> list[list[Span]]:
         """The words and matches that speak for a head."""
-        sure = self.score(content) >= least
+        return self.spoken(content, self.score(content) >= least)
+
+    def spoken(self, content: Content, wanted: NDArray[np.bool_]) -> list[list[Span]]:
+        """As `spans`, for the wanted heads of each post, bool [N, H]."""
         out: list[list[Span]] = []
-        for normal, row in zip(content.normal, sure, strict=True):
+        for normal, row in zip(content.normal, wanted, strict=True):
             heads = [head for head, is_sure in zip(self.heads, row, strict=True) if is_sure]
             out.append(sorted(span for head in heads for span in self._spoken(normal, head)))
         return out

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from winnow.models.artefact import Artefact
 from winnow.models.base import Ranker, Run, Scorer
 from winnow.models.examples import Examples
+from winnow.models.inputs import Hashing
 from winnow.models.network_scorer import NetworkScorer
 
 
@@ -17,8 +18,16 @@ class DCN(Ranker):
         least: how often a category must occur in training to be told apart.
         crosses: cross layers.
         rank: of the matrix of a cross layer.
+        experts: subspaces of a cross layer, mixed by a gate; 1 for a plain cross.
+        hashed: what ids beyond the vocabulary share; None for one place for all of them.
         hidden: widths of the deep layers.
+        norm: batch norm in the deep layers; it helps where nearly all features are ids.
         input_dropout, dropout: share of input and of hidden values dropped in training.
+        embedding_rate: learning rate of the embeddings, which are then learned by row-wise Adagrad: far above that of
+            the network where most ids are rare; 0 to learn them as the network.
+        embedding_steady: rows move at an even pace until they were touched about so often, then ever less; with many
+            rows to learn from, 100 or so is better than 0, at a tenfold `embedding_rate`.
+        embedding_reg: L2 penalty on the embeddings instead of `reg`: it draws rare ids to 0.
         epochs, batch_size, learning_rate, reg: as in every model; `reg` is decoupled weight decay.
 
     Source: Wang et al., WWW 2021.
@@ -28,9 +37,15 @@ class DCN(Ranker):
     least: int = 20
     crosses: int = 2
     rank: int = 32
+    experts: int = 1
+    hashed: Hashing | None = None
     hidden: tuple[int, ...] = (128, 64)
+    norm: bool = False
     input_dropout: float = 0.2
     dropout: float = 0.4
+    embedding_rate: float = 0.0
+    embedding_steady: float = 0.0
+    embedding_reg: float = 0.0
     epochs: int = 6
     batch_size: int = 512
     learning_rate: float = 1e-3

@@ -15,6 +15,7 @@ from scipy.special import ndtri
 from winnow.features.batch import FeatureBatch, Floats, Ints, Recent
 from winnow.models.artefact import Artefact
 from winnow.models.examples import Examples
+from winnow.models.hashing import keys, places
 
 FILE = "inputs.npz"
 _KNOTS = 65
@@ -74,33 +75,66 @@ def _normal(ordered: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.
 
 
 @dataclass(frozen=True)
+class Hashing:
+    """Where the ids go that are too rare for a row of their own, and those that come later.
+
+    Each is the sum of several shared rows, chosen by as many hashes: two ids that share one differ in another. New
+    ids so begin as what rare ids have taught.
+
+    Args:
+        bits: 2^bits shared rows for each feature.
+        hashes: rows summed for an id.
+
+    Source: Svenstrup, Hansen and Winther, NeurIPS 2017.
+    """
+
+    bits: int = 14
+    hashes: int = 2
+
+
+@dataclass(frozen=True)
 class Vocabulary:
-    """Domain rows seen often enough in training → 1..n; everything else → 0.
+    """Domain rows seen often enough in training → 1..n; everything else → 0, or to shared ids where there is hashing.
 
     Args:
         table: own id of domain row r at r + 1, int64; the first entry stands for missing.
+        hashing: of the domain rows that have no id of their own.
     """
 
     table: Ints
+    hashing: Hashing | None = None
 
     @classmethod
-    def fit(cls, *columns: Ints, least: int = 1) -> Self:
-        """From every domain row in the columns that occurs at least `least` times."""
+    def fit(cls, *columns: Ints, least: int = 1, hashing: Hashing | None = None) -> Self:
+        """From every domain row in the columns that occurs at least `least` times; hashing is for when some do not."""
         seen = np.concatenate([c[c >= 0].ravel() for c in columns])
         counts = np.bincount(seen) if len(seen) else np.zeros(0, np.int64)
         table = np.zeros(len(counts) + 1, np.int64)
         kept = np.flatnonzero(counts >= max(least, 1))
         table[kept + 1] = np.arange(1, len(kept) + 1)
-        return cls(table)
+        return cls(table, hashing if len(kept) < np.count_nonzero(counts) else None)
 
     def __len__(self) -> int:
         """How many ids, the 0 included."""
+        return self._own + (1 << self.hashing.bits if self.hashing else 0)
+
+    @property
+    def _own(self) -> int:
         return int(self.table.max(initial=0)) + 1
 
     def apply(self, rows: Ints) -> Ints:
-        """Own ids, same shape."""
+        """Own ids, same shape; with hashing one more axis, of as many ids as there are hashes."""
         known = (rows >= 0) & (rows < len(self.table) - 1)
-        return self.table[np.where(known, rows + 1, 0)]
+        own = self.table[np.where(known, rows + 1, 0)]
+        return own if self.hashing is None else self._hashed(rows, own, self.hashing)
+
+    def _hashed(self, rows: Ints, own: Ints, hashing: Hashing) -> Ints:
+        """An id of its own as often as there are hashes, so that all sums are of as many rows."""
+        out = np.repeat(own[..., None], hashing.hashes, axis=-1)
+        lost = (own == 0) & (rows >= 0)
+        shared = [self._own + places(keys(rows[lost], salt), hashing.bits) for salt in range(hashing.hashes)]
+        out[lost] = np.stack(shared, axis=-1)
+        return out
 
 
 @dataclass(frozen=True)
@@ -148,7 +182,7 @@ class Inputs:
     Args:
         numerics: numeric features.
         vocabularies: categorical feature → its vocabulary.
-        widths: categorical feature → M, or 0 when it has one value.
+        widths: categorical feature → M, or 0 when it has one value; with hashing an id counts once for each hash.
         history: the sequence, if the model reads one.
         length: K.
     """
@@ -160,7 +194,8 @@ class Inputs:
     length: int = 0
 
     @classmethod
-    def fit(cls, train: Examples, *, least: int = 1, history: tuple[str, ...] | None = None, item: str = "") -> Self:
+    def fit(cls, train: Examples, *, least: int = 1, history: tuple[str, ...] | None = None, item: str = "",
+            hashed: Hashing | None = None) -> Self:  # fmt: skip
         """Learned from training rows.
 
         Args:
@@ -168,17 +203,19 @@ class Inputs:
             least: how often a category must occur to get an id of its own.
             history: sequences to read, the first attended to and the others as marks; None for all.
             item: the categorical feature that holds the candidate itself, whose vocabulary its history shares.
+            hashed: for ids that are too rare; features whose vocabulary a history shares do without.
         """
         batch = train.features
         names = tuple(batch.sequences) if history is None else history
         reads = History.match(batch, names, item or names[0], batch.categorical) if names else None
         shared = _shared(batch, reads)
         vocabularies = {
-            name: Vocabulary.fit(rows, *shared.get(name, ()), least=least) for name, rows in batch.categorical.items()
+            name: Vocabulary.fit(rows, *shared.get(name, ()), least=least, hashing=None if name in shared else hashed)
+            for name, rows in batch.categorical.items()
         }
         if reads and reads.item not in vocabularies:
             vocabularies[reads.item] = Vocabulary.fit(*shared[reads.item], least=least)
-        widths = {name: rows.shape[1] if rows.ndim == 2 else 0 for name, rows in batch.categorical.items()}
+        widths = {name: _width(rows, vocabularies[name].hashing) for name, rows in batch.categorical.items()}
         length = batch.sequences[names[0]].rows.shape[1] if reads else 0
         return cls(Numerics.fit(batch), vocabularies, widths, reads, length)
 
@@ -199,7 +236,11 @@ class Inputs:
         rows = batch.categorical.get(name)
         if rows is None:
             return np.zeros((len(batch), width) if width else len(batch), np.int64)
-        return self.vocabularies[name].apply(_fit_width(rows, width))
+        vocabulary = self.vocabularies[name]
+        if vocabulary.hashing is None:
+            return vocabulary.apply(_fit_width(rows, width))
+        fitted = _fit_width(rows, width // vocabulary.hashing.hashes) if rows.ndim == 2 else rows
+        return vocabulary.apply(fitted).reshape(len(rows), width)
 
     def steps(self, batch: FeatureBatch, history: History) -> dict[str, NDArray[Any]]:
         """The history of a batch, or an empty one."""
@@ -254,17 +295,25 @@ class Inputs:
             None if h is None else {name: getattr(h, name) for name in ("name", "marks", "item", "columns", "widths")}
         )
         names, widths = list(self.numerics.names), dict(self.widths)
-        return {"numeric": names, "widths": widths, "history": reads, "length": self.length}
+        hashed = {n: [v.hashing.bits, v.hashing.hashes] for n, v in self.vocabularies.items() if v.hashing}
+        return {"numeric": names, "widths": widths, "history": reads, "length": self.length, "hashed": hashed}
 
     @classmethod
     def open(cls, artefact: Artefact) -> Self:
         """What `save` wrote."""
         facts, stored = artefact.fact("inputs"), artefact.arrays(FILE)
-        vocabularies = {k.partition("|")[2]: Vocabulary(v) for k, v in stored.items() if k.startswith("vocabulary|")}
+        hashed = {n: Hashing(*h) for n, h in facts.get("hashed", {}).items()}
+        tables = {k.partition("|")[2]: v for k, v in stored.items() if k.startswith("vocabulary|")}
+        vocabularies = {n: Vocabulary(v, hashed.get(n)) for n, v in tables.items()}
         h = facts["history"]
         history = h and History(h["name"], tuple(h["marks"]), h["item"], h["columns"], h["widths"])
         numerics = Numerics(tuple(facts["numeric"]), stored["x"], stored["z"])
         return cls(numerics, vocabularies, facts["widths"], history, facts["length"])
+
+
+def _width(rows: Ints, hashing: Hashing | None) -> int:
+    width = rows.shape[1] if rows.ndim == 2 else 0
+    return width if hashing is None else max(width, 1) * hashing.hashes
 
 
 def item_feature(train: Examples) -> str:

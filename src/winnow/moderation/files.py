@@ -1,9 +1,12 @@
 """Files of posts: read in batches, judged, and written again with what was decided; larger than memory."""
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -12,6 +15,7 @@ from winnow.moderation.bench import Bench
 from winnow.moderation.policy import Policy
 from winnow.moderation.post import LONGEST_TEXT, Post
 
+T = TypeVar("T")
 BATCH = 512
 FORMATS = (".csv", ".jsonl", ".parquet")
 _PREFIX = "decision_"
@@ -66,27 +70,42 @@ def moderate(
         InputError: `unknown-format`, `missing-column`, `unreadable-posts`.
         Conflict: `columns-exist`.
     """
-    frames = _read(source)
     rows, unreadable = 0, 0
     actions: dict[str, int] = {}
     harms: dict[str, int] = {}
     draft = target.with_name(f"{target.name}.part")
     with _Writer(draft, _format(target)) as writer:
-        for frame in frames:
+
+        def decided(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Mapping[str, Any]], int]:
             _check(frame, source.name, wanted=[text, *([id] if id else [])])
             posts = [_post(row, text, id) for row in frame.iter_rows(named=True)]
-            made = _decided(decide, posts)
+            return frame, _decided(decide, posts), posts.count(None)
+
+        for frame, made, lost in _together(decided, _read(source)):
             writer.add(frame.with_columns(_columns(made, heads)))
-            for one, post in zip(made, posts, strict=True):
+            for one in made:
                 actions[one["action"]] = actions.get(one["action"], 0) + 1
                 harms[one["harm"]] = harms.get(one["harm"], 0) + 1
-                unreadable += post is None
+            unreadable += lost
             rows += len(frame)
             if report:
                 report(rows)
     draft.replace(target)
     harms.pop("", None)
     return Tally(rows, actions, harms, unreadable)
+
+
+def _together(work: Callable[[pl.DataFrame], T], frames: Iterator[pl.DataFrame]) -> Iterator[T]:
+    """The results in order, as many at work as there are processors: encoders let go of the interpreter."""
+    workers = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(workers, thread_name_prefix="moderate") as pool:
+        waiting: deque[Future[T]] = deque()
+        for frame in frames:
+            waiting.append(pool.submit(work, frame))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 _HELD = {"action": "hold", "harm": "", "reason": "", "scores": {}, "not_evaluated": ["text too long"]}

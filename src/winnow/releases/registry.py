@@ -6,11 +6,11 @@ Every change is one transaction: a process killed at any moment leaves the old s
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from winnow.core.errors import Conflict, InputError, NotFound, Problem, did_you_mean
 from winnow.releases import manifest as manifests
@@ -64,13 +64,17 @@ class Listed:
 
 @dataclass(frozen=True)
 class Weights:
-    """One version of the live weights of a system's value model; `at` is in microseconds UTC."""
+    """One version of the live weights of a system's value model; `at` is in microseconds UTC.
+
+    `experiment` is the data of the experiment whose arms replace them for those who take part; None for none.
+    """
 
     version: int
     values: Mapping[str, float]
     at: int
     who: str
     why: str
+    experiment: Mapping[str, Any] | None = None
 
 
 class Registry:
@@ -222,19 +226,40 @@ class Registry:
     def set_weights(self, system: str, values: Mapping[str, float], *, at: int, who: str, why: str = "") -> Weights:
         """Stores a new version of the live weights; workers see it with their next look at the pointers.
 
+        An experiment that runs goes on.
+
         Raises:
             InputError: `weight-not-finite`.
         """
-        bad = [h for h, v in values.items() if isinstance(v, bool) or not math.isfinite(v)]
-        if bad:
-            raise InputError(*(Problem("weight-not-finite", f"weight of `{h}` is {values[h]}", h) for h in bad))
+        _demand_finite(values)
         with self._store.write() as connection:
-            table = tables.weights.c
-            last = connection.execute(select(func.max(table.version)).where(table.system == system)).scalar() or 0
-            row = {"system": system, "version": last + 1, "at": at, "who": who, "why": why}
-            connection.execute(insert(tables.weights).values(head_weights=json.dumps(dict(values)), **row))
-            _point(connection, system, weights_version=last + 1)
-        return Weights(last + 1, dict(values), at, who, why)
+            last = _last_weights(connection, system)
+            experiment = last.experiment if last else None
+            return _store_weights(connection, system, last, Weights(0, dict(values), at, who, why, experiment))
+
+    def set_experiment(
+        self, system: str, experiment: Mapping[str, Any] | None, *, declared: Mapping[str, float], at: int, who: str,
+        why: str = "",
+    ) -> Weights:  # fmt: skip
+        """Starts an experiment on the weights in place of the one that runs, or with None ends it: a new version.
+
+        Args:
+            system: name of the system.
+            experiment: the data of an `Experiment`.
+            declared: the weights of the declaration, for a system whose weights nobody has edited.
+            at: microseconds UTC.
+            who: person or job that decides.
+            why: for the history.
+
+        Raises:
+            InputError: `weight-not-finite`.
+        """
+        for values in (experiment or {}).get("weights", {}).values():
+            _demand_finite(values)
+        with self._store.write() as connection:
+            last = _last_weights(connection, system)
+            values = dict(last.values if last else declared)
+            return _store_weights(connection, system, last, Weights(0, values, at, who, why, experiment))
 
     def weights(self, system: str, version: int | None = None) -> Weights | None:
         """One version of the live weights, the newest when none is named; None when nobody has edited them."""
@@ -247,7 +272,7 @@ class Registry:
         query = select(table).where(table.c.system == system).order_by(table.c.version)
         with self._store.read() as connection:
             rows = connection.execute(query).all()
-        return [Weights(r.version, json.loads(r.head_weights), r.at, r.who, r.why) for r in rows]
+        return [_weights(row) for row in rows]
 
 
 def _pointers(connection: Connection, system: str) -> Pointers:
@@ -255,6 +280,35 @@ def _pointers(connection: Connection, system: str) -> Pointers:
     query = select(table.champion, table.shadow, table.weights_version).where(table.system == system)
     row = connection.execute(query).first()
     return Pointers(*row) if row else Pointers()
+
+
+def _demand_finite(values: Mapping[str, float]) -> None:
+    bad = [h for h, v in values.items() if isinstance(v, bool) or not math.isfinite(v)]
+    if bad:
+        raise InputError(*(Problem("weight-not-finite", f"weight of `{h}` is {values[h]}", h) for h in bad))
+
+
+def _weights(row: Row[Any]) -> Weights:
+    experiment = json.loads(row.experiment) if row.experiment else None
+    return Weights(row.version, json.loads(row.head_weights), row.at, row.who, row.why, experiment)
+
+
+def _last_weights(connection: Connection, system: str) -> Weights | None:
+    table = tables.weights
+    query = select(table).where(table.c.system == system).order_by(table.c.version.desc()).limit(1)
+    row = connection.execute(query).first()
+    return _weights(row) if row else None
+
+
+def _store_weights(connection: Connection, system: str, last: Weights | None, new: Weights) -> Weights:
+    """Stores a version after the last one, and points to it."""
+    stored = replace(new, version=last.version + 1 if last else 1)
+    experiment = json.dumps(stored.experiment) if stored.experiment else None
+    row = {"system": system, "version": stored.version, "at": stored.at, "who": stored.who, "why": stored.why}
+    values = {"head_weights": json.dumps(dict(stored.values)), "experiment": experiment}
+    connection.execute(insert(tables.weights).values(**row, **values))
+    _point(connection, system, weights_version=stored.version)
+    return stored
 
 
 def _point(connection: Connection, system: str, **columns: Any) -> None:

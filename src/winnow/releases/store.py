@@ -12,7 +12,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from winnow.core.errors import Problem, Unavailable
 
-HEAD = "0001"
+HEAD = "0002"
 MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_MS = 20_000
 _ADVISORY_LOCK = 7_316_402_255

@@ -45,4 +45,5 @@ weights = Table(
     Column("at", BigInteger, nullable=False),
     Column("who", String(200), nullable=False),
     Column("why", Text, nullable=False),
+    Column("experiment", Text),
 )  # fmt: skip

@@ -31,6 +31,7 @@ from winnow.serving.request import RankReply, RankRequest
 from winnow.serving.trace import Trace
 
 _WARM_UPS = 3
+_PATIENCE_S = 60.0  # of who looks without waiting
 Observe = Callable[[str, Trace], None]
 
 
@@ -40,11 +41,12 @@ def unobserved(system: str, trace: Trace) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A request from inside: the query, what it was served with, and what the pipeline made of it."""
+    """A request from inside: the query, what it was served with, what the pipeline made of it, and whether wholly."""
 
     query: Query
     kit: Kit
     ranking: Ranking
+    whole: bool
 
 
 class Desk:
@@ -149,7 +151,7 @@ class Desk:
         return msgspec.structs.replace(answer, explanation=inside, ms=round(ms, 3))
 
     def look(self, request: RankRequest, *, weights: Mapping[str, float] | None = None) -> Look:
-        """What a request would get, which nobody is shown and nothing logs.
+        """What a request would get, which nobody waits for, nobody is shown and nothing logs.
 
         Args:
             request: as it might come in.
@@ -161,8 +163,9 @@ class Desk:
         """
         kit = self.kit.under(str(request.user)) if weights is None else replace(self.kit, weights=weights)
         query = modes.applied(request, hydrate(request, kit, self._ids), kit)
-        ranking = kit.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=Trace())
-        return Look(query, kit, ranking)
+        query, trace = replace(query, deadline=time.monotonic() + _PATIENCE_S), Trace()
+        ranking = kit.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)
+        return Look(query, kit, ranking, not trace.degraded)
 
     def names(self, domain: str, rows: Ints) -> list[str]:
         """The ids of rows of a domain."""

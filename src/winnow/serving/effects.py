@@ -70,7 +70,7 @@ class Served:
         n = len(shown)
         columns: dict[str, Column | Coded] = {
             "recommendation_id": [self.query.recommendation_id] * n,
-            user: np.full(n, self.query.user),
+            user: np.full(n, self.query.profile),  # whose features these are
             item: shown.rows,
             "position": np.arange(1.0, n + 1),
             "propensity": shown.propensity,

@@ -49,7 +49,7 @@ class WhatIf:
 
     Args:
         requests, people: how many were asked again, and of how many people.
-        skipped: requests that found nothing to show.
+        skipped: requests that found nothing to show, or for which a part failed.
         now, then: the weights on both sides.
         moved: the figures.
         movers: column → value → share of what is shown, now and then: the values that would move most.
@@ -99,7 +99,7 @@ def whatif(desk: Desk, people: Sequence[str], weights: Mapping[str, float], *, s
     then = {**kit.weights, **weights}
     sides = (dict(kit.weights), then)
     looks = [_both(desk, RankRequest(user=user, size=size, exploration=0.0), sides) for user in people]
-    pairs = [pair for pair in looks if all(len(look.ranking.shown) for look in pair)]
+    pairs = [pair for pair in looks if all(look.whole and len(look.ranking.shown) for look in pair)]
     if not pairs:
         return WhatIf(0, 0, len(looks), *sides, (), note=_NOTE)
     found, moved = _Found(desk, pairs), []
@@ -157,7 +157,7 @@ class _Found:
         """Figures of each list on both sides, float64 [R, 2]."""
         for head, kind in self.system.labels.types().items():
             unit = "per 1,000" if kind == "binary" else "in 1,000 items"
-            if all(head in look.ranking.heads for pair in self.pairs for look in pair):
+            if head in self.pairs[0][0].ranking.heads:
                 yield f"{head} {unit}", self._each(lambda look, h=head: 1000 * _head(look, h).mean())
         yield "items that stay, %", self._stay()
         for step in (s for s in self.system.pipeline.slate if isinstance(s, Strangers)):

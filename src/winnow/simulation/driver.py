@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from winnow.core.errors import InputError, Problem
 from winnow.core.time import days, now_us, to_us
 from winnow.simulation import policies
 from winnow.simulation.people import Floats, Rows
 from winnow.simulation.reactions import SURFACES, Flags, examination
 from winnow.simulation.service import Service
 from winnow.simulation.tables import FEEDBACK, video_frame
+from winnow.simulation.visiting import everyone, interval, padded, posted, rows_of
 from winnow.simulation.world import World
 
 _HALF_LIFE_US = to_us(days(2))
@@ -150,7 +150,7 @@ class Driver:
             Unavailable: `service-unavailable`, when the service stays away for a minute.
             InputError: `service-refused`.
         """
-        done = asyncio.run(self._visits(number, visits))
+        done = self._visits(number, visits)
         report = measure(self.world, done, self._decayed(done[-1].at), seen=self.seen, number=number)
         for visit in done:
             np.add.at(self.watches, visit.watched, 1.0)
@@ -162,24 +162,20 @@ class Driver:
         self._counted_at = at
         return self.watches
 
-    async def _visits(self, number: int, count: int) -> list[Visit]:
+    def _visits(self, number: int, count: int) -> list[Visit]:
         rate = self.world.people.sessions_per_day / self.world.people.sessions_per_day.sum()
         people = self.world.rng(20, number).choice(len(rate), count, p=rate).tolist()
-        gate = asyncio.Semaphore(self.at_once)
-        async with Service(self.url, key=self.key) as service, asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._visit(service, gate, (number, i, p))) for i, p in enumerate(people)]
-        return [t.result() for t in tasks]
 
-    async def _visit(self, service: Service, gate: asyncio.Semaphore, which: tuple[int, int, int]) -> Visit:
-        number, index, person = which
-        rng = self.world.rng(21, number, index)
-        surface = int(rng.random() < 0.2)
-        async with gate:
-            user = self.world.people.ids[person]
+        async def visit(service: Service, index: int) -> Visit:
+            rng = self.world.rng(21, number, index)
+            surface = int(rng.random() < 0.2)
+            user = self.world.people.ids[people[index]]
             reply = await service.rank(user, size=self.shown, surface=SURFACES[surface])
-            visit, events = self.act(reply, person, surface=surface, key=f"r{number}-{index}", rng=rng)
+            made, events = self.act(reply, people[index], surface=surface, key=f"r{number}-{index}", rng=rng)
             await service.events(events)
-        return visit
+            return made
+
+        return everyone(lambda: Service(self.url, key=self.key), count, visit, at_once=self.at_once)
 
     def act(
         self, reply: dict[str, Any], person: int, *, surface: int, key: str, rng: np.random.Generator
@@ -196,44 +192,19 @@ class Driver:
         Raises:
             InputError: `not-this-world`.
         """
-        videos, at = _rows_of(self.world, reply), self.clock()
+        videos, at = rows_of(reply, self.world.video_rows), self.clock()
         place, who = np.arange(len(videos)), np.full(len(videos), person)
         seen = examination(place, np.full(len(videos), surface))
         outcome = self.world.react(who, videos, np.full(len(videos), at), seen=seen, rng=rng)
-        stem = {"user": self.world.people.ids[person], "recommendation_id": reply["recommendation_id"]}
-        shared = [
-            stem | {"video": item["id"], "at": at + int(i)} for i, item in zip(place, reply["items"], strict=True)
-        ]
-        events = [
-            row
-            | {
-                "type": "impression",
-                "event_id": f"{key}-{i}-impression",
-                "surface": SURFACES[surface],
-                "position": i + 1,
-            }
-            for i, row in enumerate(shared)
-        ]
-        for name in FEEDBACK:
-            for i in np.flatnonzero(outcome.click if name == "watch" else getattr(outcome, name)).tolist():
-                row = shared[i] | {"type": name, "event_id": f"{key}-{i}-{name}", "at": at + len(videos) + i}
-                events.append(row | _amounts(name, outcome.seconds[i], outcome.long[i]))
+        happened = {name: outcome.click if name == "watch" else getattr(outcome, name) for name in FEEDBACK}
+        amounts = {"watch": {"seconds": outcome.seconds, "long": outcome.long}}
+        events = posted(
+            reply, happened, who={"user": self.world.people.ids[person]}, item="video", key=key, at=at,
+            context={"surface": SURFACES[surface]}, amounts=amounts,
+        )  # fmt: skip
         watched = videos[outcome.click]
         late = bool(reply.get("degraded"))
         return Visit(person, at, videos, len(watched), watched, len(events), late), events
-
-
-def _rows_of(world: World, reply: dict[str, Any]) -> Rows:
-    ids = [item["id"] for item in reply["items"]]
-    strange = [i for i in ids if i not in world.video_rows]
-    if strange:
-        fix = "fill the service from this world: same size, seed and end"
-        raise InputError(Problem("not-this-world", f"the service shows `{strange[0]}`, unknown here", fix=fix))
-    return np.array([world.video_rows[i] for i in ids], dtype=np.int64)
-
-
-def _amounts(name: str, seconds: float, long: bool) -> dict[str, Any]:
-    return {"seconds": float(seconds), "long": bool(long)} if name == "watch" else {}
 
 
 def measure(world: World, visits: Sequence[Visit], watches: Floats, *, seen: Flags, number: int) -> Round:
@@ -247,19 +218,15 @@ def measure(world: World, visits: Sequence[Visit], watches: Floats, *, seen: Fla
         number: of the round.
     """
     people, at = np.array([v.person for v in visits]), np.array([v.at for v in visits])
-    shown = max(1, *(len(v.videos) for v in visits))
-    lists = np.full((len(visits), shown), -1)
-    for row, visit in zip(lists, visits, strict=True):
-        row[: len(visit.videos)] = visit.videos
-    worth = world.list_value(people, lists, at)
-    error = 1.96 * float(worth.std() / np.sqrt(len(worth)))
+    lists = padded([v.videos for v in visits])
+    value, low, high = interval(world.list_value(people, lists, at))
+    shown = lists.shape[1]
     before = seen[people]
     references = {
         "oracle": policies.oracle(world, people, at, size=shown, seen=before),
         "popular": policies.popular(world, people, at, size=shown, watches=watches, seen=before),
         "chance": policies.chance(world, people, at, size=shown, rng=world.rng(22, number), seen=before),
     }
-    value = float(worth.mean())
     return Round(
         visits=len(visits),
         impressions=int((lists >= 0).sum()),
@@ -267,7 +234,7 @@ def measure(world: World, visits: Sequence[Visit], watches: Floats, *, seen: Fla
         events=sum(v.events for v in visits),
         degraded=sum(v.degraded for v in visits),
         value=value,
-        low=value - error,
-        high=value + error,
+        low=low,
+        high=high,
         **{name: float(world.list_value(people, best, at).mean()) for name, best in references.items()},
     )

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from winnow.data.importers.base import Importer, Part
 from winnow.simulation.history import world_events, world_tables
+from winnow.simulation.social_history import social_events, social_tables
+from winnow.simulation.social_world import SocialWorld
 from winnow.simulation.world import World
 
 FILE = "world.json"
@@ -20,3 +22,15 @@ class WorldImporter(Importer):
 
     def events(self, path: Path) -> Iterator[Part]:
         yield from world_events(World.read(path / FILE))
+
+
+class SocialImporter(Importer):
+    """Members, ties, posts, and what members did before the service began; the path is that of `SocialWorld.write`."""
+
+    name = "social"
+
+    def tables(self, path: Path) -> Iterator[Part]:
+        yield from social_tables(SocialWorld.read(path / FILE))
+
+    def events(self, path: Path) -> Iterator[Part]:
+        yield from social_events(SocialWorld.read(path / FILE))

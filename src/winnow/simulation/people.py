@@ -62,7 +62,7 @@ def make_people(count: int, topics: int, *, starts_at: int, rng: np.random.Gener
     sessions = rng.lognormal(-0.9, 0.8, count)
     return People(
         ids=person_ids(count, rng),
-        tastes=_tastes(count, topics, rng),
+        tastes=draw_tastes(count, topics, rng),
         styles=rng.standard_normal((count, STYLES)),
         patience=rng.standard_normal(count),
         warmth=rng.standard_normal(count),
@@ -77,7 +77,8 @@ def make_people(count: int, topics: int, *, starts_at: int, rng: np.random.Gener
     )
 
 
-def _tastes(count: int, topics: int, rng: np.random.Generator, anchors: int = 8) -> Floats:
+def draw_tastes(count: int, topics: int, rng: np.random.Generator, anchors: int = 8) -> Floats:
+    """Taste for each topic at anchor times, two or three large, unit length: float64 [count, anchors, topics]."""
     # A gamma draw with a small shape is near zero for most topics and large for a few.
     draws = unit(rng.gamma(0.2, 1.0, (count, anchors, topics)) + 1e-3)
     for k in range(1, anchors):

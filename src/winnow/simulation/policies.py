@@ -20,12 +20,12 @@ def oracle(world: World, people: Rows, at: Rows, *, size: int, seen: Flags | Non
         size: length of the lists.
         seen: what each of them has been shown before, bool [N, V]; None for nothing.
     """
-    return _best(world.every_true_value(people, at), size, seen)
+    return best(world.every_true_value(people, at), size, seen)
 
 
 def popular(world: World, people: Rows, at: Rows, *, size: int, watches: Floats, seen: Flags | None = None) -> Rows:
     """The videos watched most, int64 [N, size]; `watches` is the (decayed) number per video, float64 [V]."""
-    return _best(np.where(_showable(world, at), watches, -np.inf), size, seen)
+    return best(np.where(_showable(world, at), watches, -np.inf), size, seen)
 
 
 def chance(
@@ -33,14 +33,14 @@ def chance(
 ) -> Rows:
     """Lists of videos by chance, int64 [N, size]."""
     showable = _showable(world, at)
-    return _best(np.where(showable, rng.random(showable.shape), -np.inf), size, seen)
+    return best(np.where(showable, rng.random(showable.shape), -np.inf), size, seen)
 
 
 def _showable(world: World, at: Rows) -> Flags:
     return np.asarray(world.videos.available & (world.videos.uploaded_at <= at[:, None]))
 
 
-def _best(scores: Floats, size: int, seen: Flags | None) -> Rows:
+def best(scores: Floats, size: int, seen: Flags | None) -> Rows:
     """The columns of the highest scores; videos that may not be shown come only where there are no others."""
     allowed = scores if seen is None else np.where(seen, -np.inf, scores)
     top = np.argpartition(-allowed, size - 1, axis=1)[:, :size]

@@ -1,19 +1,19 @@
 """A world whose truth is known: people, videos, how the ones react to the others, and what a list is really worth."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from winnow.core.errors import NotFound, Problem
 from winnow.core.time import days, to_us
+from winnow.simulation.noted import Noted, facts, places
 from winnow.simulation.people import STYLES, Floats, People, Rows, make_people
-from winnow.simulation.reactions import FRESH_US, Chances, Encounter, Outcome, chances, examination, react
+from winnow.simulation.reactions import FRESH_US, Chances, Encounter, Outcome, chances, react
 from winnow.simulation.titles import TOPIC_NAMES
 from winnow.simulation.videos import Videos, make_videos
+from winnow.simulation.visiting import weighed
 
 VALUE: Mapping[str, float] = {"click": 1.0, "long_view": 2.0, "like": 5.0, "watch_s": 0.01}
 
@@ -40,21 +40,17 @@ class Size:
 
 
 @dataclass(frozen=True, eq=False)
-class World:
+class World(Noted):
     """People and videos, with the true value of showing one to the other.
 
     Two worlds of the same size, seed and end are equal in every number.
 
     Args:
-        size: how big.
-        seed: of everything.
-        until: the moment at which the initial log ends, microseconds.
+        size, seed, until: see `Noted`.
         weights: head → its worth, as in the value model of the system.
     """
 
     size: Size
-    seed: int
-    until: int
     people: People
     videos: Videos
     weights: Mapping[str, float]
@@ -81,35 +77,23 @@ class World:
         Raises:
             NotFound: `no-world`.
         """
-        if not path.exists():
-            fix = "`winnow demo FOLDER --no-serve` makes one"
-            raise NotFound(Problem("no-world", f"{path} does not exist", fix=fix))
-        data = json.loads(path.read_text())
-        return cls.make(Size(**data["size"]), until=data["until"], seed=data["seed"], weights=data["weights"])
+        data = facts(path, fix="`winnow demo FOLDER --no-serve` makes one")
+        size = Size(**data["size"])
+        return cls.make(size, until=data["until"], seed=data["seed"], weights=data["weights"])
 
     def write(self, path: Path) -> None:
-        """Notes down what it takes to build this world again; videos put up later are not part of it."""
-        data = {"size": asdict(self.size), "seed": self.seed, "until": self.until, "weights": dict(self.weights)}
-        path.write_text(json.dumps(data, indent=1))
-
-    @property
-    def starts_at(self) -> int:
-        """The moment at which the initial log begins."""
-        return self.until - to_us(days(self.size.days))
+        """See `Noted.note`."""
+        self.note(path, self.weights)
 
     @cached_property
     def person_rows(self) -> dict[str, int]:
         """Id of a person → row."""
-        return {i: row for row, i in enumerate(self.people.ids)}
+        return places(self.people.ids)
 
     @cached_property
     def video_rows(self) -> dict[str, int]:
         """Id of a video → row."""
-        return {i: row for row, i in enumerate(self.videos.ids)}
-
-    def rng(self, *purpose: int) -> np.random.Generator:
-        """The random numbers of one purpose; the same purpose gives the same numbers."""
-        return np.random.default_rng([self.seed, *purpose])
+        return places(self.videos.ids)
 
     def put_up(self, rows: Rows, at: int) -> "World":
         """The world after these videos were uploaded at this moment."""
@@ -175,11 +159,9 @@ class World:
             lists: rows of videos in order, -1 where a list is shorter, int64 [N, k].
             at: microseconds, int64 [N].
         """
-        weight = examination(np.arange(lists.shape[1]), np.zeros(lists.shape[1], np.int64)) * (lists >= 0)
         who = np.broadcast_to(people[:, None], lists.shape)
         worth = self.true_value(who, np.maximum(lists, 0), np.broadcast_to(at[:, None], lists.shape))
-        total: Floats = (worth * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
-        return total
+        return weighed(worth, lists >= 0)
 
     def react(self, people: Rows, videos: Rows, at: Rows, *, seen: Floats, rng: np.random.Generator) -> Outcome:
         """Draws what people do; `seen` is the chance that each video is examined."""

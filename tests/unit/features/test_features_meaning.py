@@ -10,11 +10,13 @@ import pytest
 import winnow as w
 from winnow.core.errors import InputError
 from winnow.core.time import days, hours, minutes
+from winnow.data.ties import Bond, Tie
 from winnow.features.declare import Feature
 from winnow.features.lineage import Node, lineage, state
 from winnow.features.meaning import alone, sentence, windows
 from winnow.features.paper import Paper, moment
 from winnow.features.past import Count
+from winnow.features.ties import Mutual, Tenure, Tied
 from winnow.features.view import View
 
 place = {"lat": w.number, "lon": w.number}
@@ -30,7 +32,18 @@ seen = w.Events("impression", refs=both, fields={"surface": w.category, "positio
 watch = w.Events("watch", refs=both, fields={"seconds": w.number, "long": w.flag})
 reply = w.Events("reply", refs=both)
 
+follow, unfollow = (Tie(name, refs={"user": user, "other": user}) for name in ("follow", "unfollow"))
+following = Bond(follow, unfollow)
+BOTH_USERS = (user, user)
+
 SENTENCES = [
+    (Tied(following, by=BOTH_USERS),
+     "1 where `follow` stands between the user and the user; 0 where that is not known"),
+    (Tenure(following, by=BOTH_USERS),
+     "days for which `follow` has stood between the user and the user; -1 where that is not known"),
+    (Mutual(following, by=BOTH_USERS),
+     "number of those that `follow` has tied to both the user and the user, among the last 50 of each; 0 where that "
+     "is not known"),
     (w.rate(reply, over=seen, by=video, window=days(1), prior=(9, 20)),
      "replies over impressions of the video in the last day, smoothed as if 20 impressions with 9 replies had been "
      "seen before"),

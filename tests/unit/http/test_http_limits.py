@@ -1,5 +1,10 @@
 """Bodies that are too large: refused while they arrive, with one answer, and never held."""
 
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
@@ -63,6 +68,28 @@ def test_an_error_is_counted_once(client):
         before = count()
         client.request(method, path, content=pieces(LARGE + 5_000), headers={"content-type": "application/json"})
         assert count() == before + 1, path
+
+
+def test_a_flood_of_huge_bodies_restarts_nothing_and_is_not_held(service):
+    """Eight at once of twice the limit, of which nobody says beforehand how long they are."""
+    before = {pid: memory(pid) for pid in service.children("worker")}
+    asked = {"params": {"id": "x"}, "headers": {"X-API-Key": service.key}, "timeout": 120}
+
+    def send(_):
+        body = (bytes(1 << 20) for _ in range(50))
+        return httpx.put(f"{service.url}/v1/systems/video_recommendation/pictures", content=body, **asked).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(send, range(8))) == {413}
+    after = {pid: memory(pid) for pid in service.children("worker")}
+    assert set(after) == set(before)
+    assert all(after[pid] - before[pid] < 8 * 2.5 * 25 for pid in after)
+    assert service.rank("u3").status_code == 200
+
+
+def memory(pid):
+    """Megabytes."""
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
 
 
 def test_a_limit_for_pictures_below_the_other_changes_nothing():

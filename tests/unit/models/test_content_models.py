@@ -271,3 +271,19 @@ def test_rows_of_n_grams_have_length_one_in_each_channel():
     x = columns.matrix(TRAIN.content)
     squares = x.multiply(x).sum(axis=1)
     assert squares == pytest.approx(2.0)
+
+
+def test_of_many_posts_asked_about_at_once_only_some_cost_more_encodings(tmp_path):
+    encoded = []
+
+    def encode(texts):
+        encoded.append(len(texts))
+        return np.array([[3.0 * ("zorp" in t), 0, 0, 0] for t in texts], np.float32)
+
+    fit(FUSION, tmp_path)
+    scorer = load_content_scorer(tmp_path, encode=encode)
+    many = Content.of(["lorem zorp ipsum dolor sit"] * 100, encode)
+    encoded.clear()
+    found = scorer.spans(many)
+    assert sum(encoded) <= 4 * 5
+    assert all((6, 10) in {(s.start, s.end) for s in spans if s.head == "insult"} for spans in found)

@@ -8,7 +8,7 @@ from winnow.features.batch import FeatureBatch, Recent
 from winnow.models.artefact import Artefact
 from winnow.models.inputs import Inputs, Numerics, Vocabulary, item_feature
 from winnow.models.networks.export import export
-from winnow.models.networks.history import HistoryNet
+from winnow.models.networks.history import HistoryNet, Past
 from winnow.models.networks.optimiser import adamw, row_adagrad
 
 
@@ -79,9 +79,10 @@ def test_guessing_a_step_never_sees_the_step_or_newer_ones():
     net = HistoryNet(20, {}, marks=2, size=8, steps=6, heads=2, dropout=0.0).eval()
     rows, marks = torch.arange(1, 7)[None], torch.randint(2, (1, 6, 2)).float()
     mask = rows > 0
-    before = net.guess(net.vectors(rows, {}), marks, mask)
+    past = Past(net.vectors(rows, {}), marks, mask, torch.zeros(1, 6))
+    before = net.guess(past)
     marks[0, 2] = 1 - marks[0, 2]
-    after = net.guess(net.vectors(rows, {}), marks, mask)
+    after = net.guess(past)
     changed = (before != after).any(-1)[0]
     assert changed.tolist() == [True, True, False, False, False, False]  # newest first: only newer steps may know it
 

@@ -112,6 +112,25 @@ def test_near_duplicates_share_a_name_and_others_do_not(tmp_path):
     assert named(LookAlikes(tmp_path / "looks.bin"), darker) == first  # another process, or the next day
 
 
+@pytest.mark.parametrize("first", [0, 1, 97, 225])
+def test_the_last_bit_counts_wherever_the_bits_lie(tmp_path, first):
+    hashed = pdq(photo(1))[0]
+    for count, same in ((31, True), (32, False)):
+        alike, near = LookAlikes(tmp_path / f"{count}.bin"), hashed.copy()
+        for bit in [(first + i) % 256 for i in range(count)]:
+            near[bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
+        assert (alike.group(hashed, 100, "own") == alike.group(near, 100, "own")) == same
+
+
+def test_many_groups_are_known_again(tmp_path):
+    hashes = np.random.default_rng(0).integers(0, 2**64, (3_000, 4), dtype=np.uint64)
+    alike = LookAlikes(tmp_path / "looks.bin")
+    names = [alike.group(hashed, 100, "own") for hashed in hashes]
+    assert len(set(names)) == len(hashes)
+    assert [alike.group(hashed ^ np.uint64(5), 100, "own") for hashed in hashes[::100]] == names[::100]
+    assert LookAlikes(tmp_path / "looks.bin").group(hashes[-1], 100, "own") == names[-1]
+
+
 def test_what_shows_too_little_is_only_like_itself(tmp_path):
     alike, plain = LookAlikes(tmp_path / "looks.bin"), np.full((96, 96, 3), 200, np.uint8)
     assert named(alike, plain, "a") == "a"

@@ -1,4 +1,4 @@
-// The routes of review, and nothing else: what this page can do, any client can.
+// The routes of review, and how a page asks: what this page can do, any client can.
 
 const KEY = "winnow-key";
 const NAME = "winnow-reviewer";
@@ -15,21 +15,26 @@ export class Refused extends Error {
 export const useKey = (key) => sessionStorage.setItem(KEY, key);
 export const useName = (name) => sessionStorage.setItem(NAME, name);
 
-async function send(path, body = {}) {
-  const headers = { "content-type": "application/json" };
-  const key = sessionStorage.getItem(KEY);
-  if (key) headers.authorization = `Bearer ${key}`;
-  // With a key the service knows who reviews; without keys it has to be told.
-  const who = key ? {} : { reviewer: sessionStorage.getItem(NAME) ?? "" };
-  const options = { method: "POST", headers, body: JSON.stringify({ ...body, ...who }), cache: "no-store" };
-  const reply = await fetch(`/v1/moderation/review/${path}`, options);
+// With a key the service knows who reviews; without keys it has to be told.
+const key = () => sessionStorage.getItem(KEY);
+export const name = () => (key() ? "" : sessionStorage.getItem(NAME) ?? "");
+const who = () => (key() ? {} : { reviewer: name() });
+
+export async function call(method, path, body) {
+  const headers = body ? { "content-type": "application/json" } : {};
+  if (key()) headers.authorization = `Bearer ${key()}`;
+  const options = { method, headers, body: body && JSON.stringify(body), cache: "no-store" };
+  const reply = await fetch(`/v1/moderation/${path}`, options);
   const data = await reply.json().catch(() => ({}));
   if (!reply.ok) throw new Refused(reply.status, data.error);
   return data;
 }
 
-export const next = () => send("next");
-export const content = (task) => send(`${encodeURIComponent(task)}/content`);
-export const verdict = (task, heads) => send(`${encodeURIComponent(task)}/verdict`, { heads });
-export const skip = (task) => send(`${encodeURIComponent(task)}/skip`);
-export const undo = (verdict) => send("undo", { verdict });
+export const send = (path, body = {}) => call("POST", path, { ...body, ...who() });
+
+const task = (id) => `review/${encodeURIComponent(id)}`;
+export const next = () => send("review/next");
+export const content = (id) => send(`${task(id)}/content`);
+export const verdict = (id, heads) => send(`${task(id)}/verdict`, { heads });
+export const skip = (id) => send(`${task(id)}/skip`);
+export const undo = (verdict) => send("review/undo", { verdict });

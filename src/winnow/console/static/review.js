@@ -1,11 +1,12 @@
 // The page for reviewers: one post at a time, hidden until asked for, decided by keyboard, with undo.
 
+import { at, attempt, named, plain, run, start, tell } from "./desk.js";
 import * as api from "./review-api.js";
+import * as veil from "./veil.js";
 import { ago, moment, part, percent } from "./words.js";
 
-const at = (id) => document.getElementById(id);
 const template = at("head");
-const state = { item: null, shown: false, loaded: false, busy: false, last: null, picture: "" };
+const state = { item: null, last: null };
 
 // The next post -----------------------------------------------------------------------------------------------------
 
@@ -16,7 +17,7 @@ async function next() {
 }
 
 function present(item) {
-  conceal();
+  veil.conceal();
   state.item = item;
   for (const id of ["post", "form"]) at(id).hidden = !item;
   at("empty").hidden = Boolean(item);
@@ -53,69 +54,7 @@ function counts(found) {
   at("oldest").textContent = found.oldest ? ago(moment(found.oldest)) : "none";
 }
 
-// Showing and hiding ------------------------------------------------------------------------------------------------
-
-async function toggle() {
-  if (state.shown) return cover();
-  if (!state.loaded) {
-    const found = await api.content(state.item.task);
-    write(found.text);
-    draw(found.image);
-    at("unshown").hidden = !found.unshown;
-    state.loaded = true;
-  }
-  state.shown = true;
-  at("cover").hidden = true;
-  at("content").hidden = false;
-}
-
-function cover() {
-  state.shown = false;
-  at("cover").hidden = false;
-  at("content").hidden = true;
-  veil(true);
-}
-
-// Nothing of a post stays in the page once it is done with.
-function conceal() {
-  cover();
-  state.loaded = false;
-  at("text").replaceChildren();
-  at("image").removeAttribute("src");
-  at("figure").hidden = true;
-  if (state.picture) URL.revokeObjectURL(state.picture);
-  state.picture = "";
-}
-
-// The service counts characters, the browser half surrogate pairs.
-function write(text) {
-  const letters = Array.from(text);
-  const parts = [];
-  let done = 0;
-  for (const [head, start, end] of [...state.item.spans].sort((a, b) => a[1] - b[1])) {
-    if (start < done) continue;
-    parts.push(letters.slice(done, start).join(""));
-    const mark = document.createElement("mark");
-    mark.textContent = letters.slice(start, end).join("");
-    mark.title = part(head);
-    parts.push(mark);
-    done = end;
-  }
-  at("text").replaceChildren(...parts, letters.slice(done).join(""));
-}
-
-function draw(image) {
-  at("figure").hidden = !image;
-  if (!image) return;
-  const bytes = Uint8Array.from(atob(image), (letter) => letter.charCodeAt(0));
-  state.picture = URL.createObjectURL(new Blob([bytes]));
-  at("image").src = state.picture;
-}
-
-function veil(on) {
-  at("image").classList.toggle("veiled", on);
-  at("clear").setAttribute("aria-pressed", String(!on));
-}
+const toggle = () => veil.toggle(() => api.content(state.item.task), state.item.spans);
 
 // Verdicts ----------------------------------------------------------------------------------------------------------
 
@@ -144,7 +83,7 @@ function forget(wait) {
 }
 
 async function submit() {
-  if (!state.loaded) return tell("Look at the post first, or leave it to somebody else.");
+  if (!veil.seen()) return tell("Look at the post first, or leave it to somebody else.");
   const found = boxes().filter((box) => box.checked).map((box) => part(box.name));
   const heads = Object.fromEntries(boxes().map((box) => [box.name, box.checked]));
   await decide(heads, `Recorded: ${found.join(", ") || "nothing of this"}.`);
@@ -167,65 +106,16 @@ async function undo() {
   tell("Taken back: the post is yours again.");
 }
 
-// Keys and trouble --------------------------------------------------------------------------------------------------
-
-async function attempt(work) {
-  if (state.busy) return;
-  state.busy = true;
-  try {
-    await work();
-  } catch (error) {
-    failed(error);
-  } finally {
-    state.busy = false;
-  }
-}
-
-function tell(words) {
-  at("status").textContent = words;
-}
-
-let fading;
-function failed(error) {
-  if (error instanceof api.Refused && error.status === 401) return ask("key", error.code === "unknown-key");
-  if (error instanceof api.Refused && error.code === "no-reviewer") return ask("name");
-  const toast = at("toast");
-  toast.textContent = [error.message, error.fix].filter(Boolean).join(" – ");
-  toast.hidden = false;
-  clearTimeout(fading);
-  fading = setTimeout(() => (toast.hidden = true), 8000);
-}
-
-const ASK = {
-  key: ["API key", "Reviewers are told apart by their keys. Yours stays in this browser tab.", "Key", "password", api.useKey],
-  name: ["Who reviews?", "An appeal is decided by somebody else than those who decided before.", "Your name", "text", api.useName],
-};
-
-function ask(kind, wrong = false) {
-  const [title, why, label, type, use] = ASK[kind];
-  at("who-title").textContent = title;
-  at("who-why").textContent = why;
-  at("who-label").textContent = label;
-  at("who-text").type = type;
-  at("who-text").value = "";
-  at("who-wrong").hidden = !wrong;
-  at("who-wrong").textContent = wrong ? "The service does not know this key." : "";
-  at("who").onclose = () => {
-    use(at("who-text").value);
-    attempt(next);
-  };
-  at("who").showModal();
-}
+// Keys --------------------------------------------------------------------------------------------------
 
 const KEYS = {
-  " ": toggle,
-  i: () => state.shown && veil(!at("image").classList.contains("veiled")),
+  " ": toggle, i: veil.clear,
   Enter: submit, c: unsure, s: skip, z: undo,
 };
 
 function pressed(event) {
-  if (at("who").open || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (!plain(event)) return;
+  const key = named(event);
   if (key === "z") return run(event, undo);
   if (!state.item) return key === "r" ? run(event, next) : undefined;
   const box = /^[1-9]$/.test(key) ? boxes()[Number(key) - 1] : null;
@@ -238,14 +128,9 @@ function pressed(event) {
   }
 }
 
-function run(event, work) {
-  event.preventDefault();
-  attempt(async () => work());
-}
-
 document.addEventListener("keydown", pressed);
 at("form").addEventListener("submit", (event) => run(event, submit));
-for (const [id, work] of Object.entries({ show: toggle, hide: toggle, unsure, skip, undo, again: next, clear: KEYS.i })) {
+for (const [id, work] of Object.entries({ show: toggle, hide: toggle, unsure, skip, undo, again: next, clear: veil.clear })) {
   at(id).addEventListener("click", () => attempt(async () => work()));
 }
-attempt(next);
+start(next);

@@ -1,10 +1,13 @@
 """Importers of public data sets and of any CSV or Parquet file."""
 
+from winnow.data.importers.avazu import Avazu
 from winnow.data.importers.base import Importer, Summary, load
+from winnow.data.importers.criteo import Criteo
+from winnow.data.importers.frappe import Frappe
 from winnow.data.importers.kuairand import KuaiRand
 from winnow.data.importers.mapping import Mapped
 from winnow.data.importers.movielens import MovieLens
 
-BY_NAME: dict[str, type[Importer]] = {kind.name: kind for kind in (KuaiRand, MovieLens)}
+BY_NAME: dict[str, type[Importer]] = {kind.name: kind for kind in (KuaiRand, MovieLens, Avazu, Criteo, Frappe)}
 
-__all__ = ["BY_NAME", "Importer", "KuaiRand", "Mapped", "MovieLens", "Summary", "load"]
+__all__ = ["BY_NAME", "Avazu", "Criteo", "Frappe", "Importer", "KuaiRand", "Mapped", "MovieLens", "Summary", "load"]

@@ -7,7 +7,9 @@ Karatzoglou and Oliver, "Frappe: Understanding the Usage and Perception of Mobil
 arXiv:1505.03014.
 
 The folder holds `train.csv`, `validation.csv` and `test.csv` (one row per app that was used in a context) and
-`meta_app.csv` (what is known about each app). Only uses are in the files, so for each one negatives are drawn: apps
+`meta_app.csv` (what is known about each app). As published, every row of the validation file stands in the training
+file too, so what is left of the training file without them is taken: stopping early would be judged on rows that were
+learned. Only uses are in the files, so for each one negatives are drawn: apps
 that this person never used in this context, in any of the three files. `cnt`, how often the app was used, is an
 outcome, not an input: it is left out. Nothing has a time, so the importer sets rows one second apart from 2014 on, the
 parts in their order.
@@ -75,7 +77,11 @@ def read(path: Path, part: FrappePart, *, negatives: int = NEGATIVES, seed: int 
     Raises:
         NotFound: `missing-file`.
     """
-    used = {p: pl.read_csv(file(path, f"{p}.csv")).select("user", "item", *CONTEXT) for p in PARTS}
+    files = {p: pl.read_csv(file(path, f"{p}.csv")) for p in PARTS}
+    files["train"] = files["train"].join(
+        files["validation"], on=files["train"].columns, how="anti", maintain_order="left"
+    )
+    used = {p: rows.select("user", "item", *CONTEXT) for p, rows in files.items()}
     everything, number = pl.concat(used.values()), int(apps(path)["item"].max()) + 1  # type: ignore[arg-type]
     rng = np.random.default_rng([seed, PARTS.index(part)])
     drawn = pl.concat([used[part]] * negatives) if negatives else used[part].clear()

@@ -13,7 +13,7 @@ watch is really known only when it ends; what is as-of must not rely on the orde
 in the list is not in the data. Durations come in milliseconds and are kept in seconds. `event_id`s begin with the
 time, so that the log's index grows at its end.
 
-Forwards become `share` and hates `hide`. `is_profile_enter` becomes `profile_enter`, a stay among the comments
+Forwards become `share` and hates `hide`. `is_profile_enter` becomes `profile_visit`, a stay among the comments
 `read_comments`, and an impression that played for less than half a second (most often not at all) `skip`. The stay on
 a profile is left out: six days of the log know it for five impressions.
 """
@@ -97,7 +97,7 @@ def _impressions(log: pl.DataFrame) -> Iterator[Part]:
     yield "watch", _event(watched, "watch", seconds=pl.col("play_time_ms") / 1000, long=pl.col("long_view") == 1)
     yield "skip", _event(log.filter(pl.col("play_time_ms") < _SKIPPED_MS), "skip")
     if "is_profile_enter" in log.columns:
-        yield "profile_enter", _event(log.filter(pl.col("is_profile_enter") == 1), "profile_enter")
+        yield "profile_visit", _event(log.filter(pl.col("is_profile_enter") == 1), "profile_visit")
     if "comment_stay_time" in log.columns:
         read = log.filter(pl.col("comment_stay_time") > 0)
         yield "read_comments", _event(read, "read_comments", seconds=pl.col("comment_stay_time") / 1000)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from winnow.models.base import HeadType
 
 _START = 0.02  # spread of new embeddings
+_SPARSE_FROM = 100_000  # ids: from here on only the rows that a batch touches are updated
 _MOST = 15.0  # of log(1 + amount)
 
 
@@ -29,8 +30,8 @@ class Categories(nn.Module):
 
 
 def table(n: int, size: int, *, start: float = _START, padded: bool = False) -> nn.Embedding:
-    """An embedding table with small first values; row 0 stays zero when padded."""
-    made = nn.Embedding(n, size, padding_idx=0 if padded else None)
+    """An embedding table with small first values; row 0 stays zero when padded. Large ones have sparse gradients."""
+    made = nn.Embedding(n, size, padding_idx=0 if padded else None, sparse=n >= _SPARSE_FROM)
     nn.init.normal_(made.weight, 0, start)
     if padded:
         with torch.no_grad():
@@ -38,12 +39,24 @@ def table(n: int, size: int, *, start: float = _START, padded: bool = False) -> 
     return made
 
 
-def perceptron(sizes: tuple[int, ...], dropout: float) -> nn.Sequential:
-    """Linear, ReLU and dropout, once per step of `sizes`."""
+def perceptron(sizes: tuple[int, ...], dropout: float, *, norm: bool = False) -> nn.Sequential:
+    """Linear, batch norm if wished, ReLU and dropout, once per step of `sizes`."""
     layers: list[nn.Module] = []
     for low, high in itertools.pairwise(sizes):
-        layers += [nn.Linear(low, high), nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(low, high), *([RowNorm(high)] if norm else []), nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*layers)
+
+
+class RowNorm(nn.BatchNorm1d):
+    """Batch norm of the last axis, whatever stands before it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape. A batch of one row has no spread: it is normed as in serving."""
+        rows = x.flatten(0, -2)
+        if self.training and len(rows) == 1:
+            rows = nn.functional.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias)
+            return rows.view(x.shape)
+        return super().forward(rows).view(x.shape)
 
 
 def answer(logits: Tensor, types: tuple[HeadType, ...]) -> Tensor:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 _WARM = 0.15  # share of the steps in which the rate rises
 _BETAS, _EPS = (0.9, 0.999), 1e-8
+_LEAST = 1e-6  # added to roots that divide
+_ROW_FACTOR = 10.0  # rate of embedding rows over that of the network, unless the network says otherwise
 
 
 def rate(done: float) -> float:
@@ -20,13 +22,23 @@ def rate(done: float) -> float:
 
 class Adam(torch.optim.Optimizer):
     """AdamW for weights with dense gradients; for sparse gradients (embedding tables) row-wise Adagrad: one number per
-    row is kept, the sum of the mean squares of its gradients, and only touched rows change.
+    row is kept, the sum of the mean squares of its gradients, and only touched rows change. A network with a
+    `row_factor` has all its embedding tables learned so, at this factor of its learning rate, whatever their size. A
+    `row_steady` lets rows move at an even pace until they were touched about as often: the sums begin at so many times
+    the mean square of the first batch, or rare rows would move as far at each touch as frequent ones did at first. A
+    `table_reg` is an L2 penalty on embedding rows instead of the decay: under Adam it draws rare ids to 0 far harder
+    than frequent ones.
 
     Source: Loshchilov & Hutter 2019; Gupta, Bengio & Weston 2014 for the row-wise accumulator.
     """
 
     def __init__(self, net: nn.Module, *, reg: float):
         super().__init__([p for p in net.parameters() if p.requires_grad], {"lr": 0.0, "reg": reg})
+        factor = getattr(net, "row_factor", None)
+        self.row_factor = float(factor or _ROW_FACTOR)
+        self.by_rows, self.table_reg = bool(factor), float(getattr(net, "table_reg", 0.0))
+        self.steady = float(getattr(net, "row_steady", 0.0))
+        self.tables = {id(m.weight) for m in net.modules() if isinstance(m, nn.Embedding)}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None, *, lr: float = 0.0) -> None:  # type: ignore[override]
@@ -35,10 +47,24 @@ class Adam(torch.optim.Optimizer):
             for weight in group["params"]:
                 if weight.grad is None:
                     continue
-                if weight.grad.is_sparse:
-                    row_adagrad(weight, weight.grad, self.state[weight], 10 * lr)
+                if id(weight) in self.tables:
+                    self._table(weight, lr, group["reg"])
                 else:
                     adamw(weight, weight.grad, self.state[weight], lr, group["reg"])
+
+    def _table(self, weight: Tensor, lr: float, reg: float) -> None:
+        """One step of an embedding table."""
+        grad, state = weight.grad, self.state[weight]
+        assert grad is not None
+        if grad.is_sparse:
+            row_adagrad(weight, grad, state, self.row_factor * lr, reg=self.table_reg, steady=self.steady)
+            return
+        if self.table_reg:
+            grad, reg = grad.add(weight, alpha=self.table_reg), 0.0
+        if self.by_rows:
+            table_adagrad(weight, grad, state, self.row_factor * lr, steady=self.steady)
+        else:
+            adamw(weight, grad, state, lr, reg)
 
 
 def adamw(weight: Tensor, grad: Tensor, state: dict[str, Any], lr: float, reg: float) -> None:
@@ -55,12 +81,34 @@ def adamw(weight: Tensor, grad: Tensor, state: dict[str, Any], lr: float, reg: f
     weight.addcdiv_(state["m"], scale, value=-lr / (1 - _BETAS[0] ** n))
 
 
-def row_adagrad(weight: Tensor, grad: Tensor, state: dict[str, Any], lr: float) -> None:
-    """One row-wise Adagrad step in place, on the rows of a sparse gradient."""
+def row_adagrad(
+    weight: Tensor, grad: Tensor, state: dict[str, Any], lr: float, *, reg: float = 0.0, steady: float = 0.0
+) -> None:
+    """One row-wise Adagrad step in place, on the rows of a sparse gradient.
+
+    Args:
+        weight: the table, [V, E].
+        grad: sparse.
+        state: `total`, [V, 1], kept between steps.
+        lr: learning rate.
+        reg: L2 penalty on these rows.
+        steady: where the sums begin, in mean squares of a row's gradient in the first batch.
+    """
     grad = grad.coalesce()
     rows, values = grad.indices()[0], grad.values()
+    if reg:
+        values = values.add(weight[rows], alpha=reg)
     if not state:
-        state.update(total=torch.zeros(len(weight), 1))
+        state.update(total=torch.full((len(weight), 1), steady * float(values.square().mean())))
     total = state["total"][rows] + values.square().mean(1, keepdim=True)
     state["total"][rows] = total
-    weight[rows] -= lr * values / (total.sqrt() + 1e-6)
+    weight.index_add_(0, rows, values / (total.sqrt() + _LEAST), alpha=-lr)
+
+
+def table_adagrad(weight: Tensor, grad: Tensor, state: dict[str, Any], lr: float, *, steady: float = 0.0) -> None:
+    """The same step on a whole small table: rows without a gradient stay as they are."""
+    squares = grad.square().mean(1, keepdim=True)
+    if not state:
+        state.update(total=torch.full((len(weight), 1), steady * float(squares[squares > 0].mean().nan_to_num())))
+    state["total"] += squares
+    weight.addcdiv_(grad, state["total"].sqrt() + _LEAST, value=-lr)
