@@ -82,8 +82,9 @@ def main(python: str = "", *names: str) -> None:
 def _told(ours: dict[str, Any], theirs: dict[str, Any] | None, test: Examples) -> dict[str, Any]:
     labels = test.labels["click"]
     models = ours | ({"fuxictr_dcn": theirs} if theirs else {})
-    told = {name: {"auc": round(auc(labels, m["p"]), 5), "log_loss": round(log_loss(labels, m["p"]), 5),
-                   "epoch_s": m["epoch_s"], "epochs": m["epochs"]} for name, m in models.items()}  # fmt: skip
+    times = {name: {what: m[what] for what in ("epoch_s", "epochs", "fit_s")} for name, m in models.items()}
+    told = {name: {"auc": round(auc(labels, m["p"]), 5), "log_loss": round(log_loss(labels, m["p"]), 5), **times[name]}
+            for name, m in models.items()}  # fmt: skip
     first = next(iter(ours))
     ratio = theirs["epoch_s"] / ours[first]["epoch_s"] if theirs else None
     return {
@@ -118,8 +119,8 @@ def _fitted(model: Ranker, parts: dict[str, Examples]) -> dict[str, Any]:
         whole = time.process_time() - marks[0]
         p = type(model).open(Artefact.open(Path(folder)), 1).score(parts[PART].features)[:, 0]
     spent = np.diff(marks)[1:]  # the first holds what comes before training
-    epochs = len(marks) - 1 or getattr(model, "epochs", 1)
-    return {"p": p, "epoch_s": round(float(np.median(spent)) if len(spent) else whole / epochs, 2), "epochs": epochs}
+    epoch = round(float(np.median(spent)), 2) if len(spent) else None
+    return {"p": p, "epoch_s": epoch, "epochs": len(spent) and len(marks) - 1, "fit_s": round(whole, 1)}
 
 
 def _theirs(python: str, parts: dict[str, Examples]) -> dict[str, Any]:
@@ -136,7 +137,8 @@ def _theirs(python: str, parts: dict[str, Examples]) -> dict[str, Any]:
         seconds = json.loads(told.splitlines()[-1])["seconds"]
         with np.load(place / "fuxictr.npz") as stored:
             p = np.clip(stored[PART], 1e-7, 1 - 1e-7)
-    return {"p": p, "epoch_s": round(statistics.median(seconds), 2), "epochs": len(seconds)}
+    epoch = round(statistics.median(seconds), 2)
+    return {"p": p, "epoch_s": epoch, "epochs": len(seconds), "fit_s": round(sum(seconds), 1)}
 
 
 def _environment() -> str:

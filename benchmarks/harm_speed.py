@@ -98,7 +98,9 @@ def moderate() -> dict[str, Any]:
         texts = trained(folder)
         subprocess.run([*WINNOW, "init", str(folder / "project")], check=True, capture_output=True)
         (folder / "model").rename(folder / "project" / "model")
-        (folder / "project" / "moderation.toml").write_text('[judge]\nmodel = "model"\nencoder = "minilm"\ndeadline_s = 60.0\n')
+        (folder / "project" / "moderation.toml").write_text(
+            '[judge]\nmodel = "model"\nencoder = "minilm"\ndeadline_s = 60.0\n'
+        )
         (folder / "policy.toml").write_text(POLICY)
         spent = {n: _moderated(folder, texts[:n]) for n in (BATCH, SHORT, LONG)}
     rows, (clock, worked) = LONG - SHORT, np.subtract(spent[LONG], spent[SHORT])

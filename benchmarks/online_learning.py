@@ -29,7 +29,7 @@ from winnow.features.batch import Floats, Ints
 from winnow.models.ftrl_kernel import Proximal, Rates, loss
 from winnow.models.ftrl_places import Places
 
-BITS, RUNS, BATCH = 22, 3, 256
+BITS, RUNS, BATCH, OTHERS = 22, 3, 256, (16, 64, 1_024)
 RATES = Rates(alpha=0.1, beta=1.0, l1=1e-3, l2=1e-2)
 CROSSES = (
     ("user", "category"), ("user", "hour"), ("user", "site"), ("user", "campaign"), ("user", "ad"), ("ad", "site"),
@@ -55,7 +55,9 @@ def main(rows: str = "500000", python: str = "") -> None:
         before = [_ours(at, log.click) for _ in range(RUNS)]
         theirs = _theirs(python or _environment(), path, len(at))
         after = [_ours(at, log.click) for _ in range(RUNS)]
-    print(json.dumps(_result(before + after, theirs, at, log.chance)))
+    others = {size: _ours(at, log.click, batch=size) for size in OTHERS}
+    told = {size: {"examples_per_s": round(len(at) / s), "log_loss": round(x, 5)} for size, (s, x) in others.items()}
+    print(json.dumps(_result(before + after, theirs, at, log.chance) | {"ours_by_batch": told}))
 
 
 def _result(ours: list[tuple[float, float]], theirs: dict[str, Any], at: Ints, chance: np.ndarray) -> dict[str, Any]:
@@ -72,11 +74,11 @@ def _result(ours: list[tuple[float, float]], theirs: dict[str, Any], at: Ints, c
     }  # fmt: skip
 
 
-def _ours(at: Ints, click: Floats) -> tuple[float, float]:
+def _ours(at: Ints, click: Floats, *, batch: int = BATCH) -> tuple[float, float]:
     """Seconds of the processor and progressive log loss."""
     state, weight = Proximal.empty(1 << BITS, RATES), np.ones(len(at), np.float32)
     start = time.process_time()
-    predicted = state.run(at, click, weight, batch_size=BATCH)
+    predicted = state.run(at, click, weight, batch_size=batch)
     return time.process_time() - start, loss(click, predicted, binary=True)
 
 

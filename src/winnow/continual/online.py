@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from winnow.core.time import now_us, to_us
 from winnow.evaluation import rankers
 from winnow.evaluation.rankers import HeldOut
 from winnow.evaluation.report import Record, pick
+from winnow.models.base import load_scorer
 from winnow.models.calibration import FILE, Calibration
-from winnow.models.delayed import StreamDCN
 from winnow.models.examples import Examples
 from winnow.models.segments import FILE as SEGMENTS
 from winnow.releases.release import Release
@@ -26,6 +27,20 @@ from winnow.training.fit import names
 from winnow.training.stores import Stores
 
 JUDGED = 0.3
+
+
+class Going(Protocol):
+    """A fitted network that takes new rows, as `models.networks.online.Learner` does."""
+
+    def learn(self, rows: Examples, replay: Examples | None = None, *, passes: int = 1) -> float: ...
+    def write(self, folder: Path) -> object: ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A model whose fitted files can go on learning: `StreamDCN` is one."""
+
+    def resume(self, folder: Path, *, seed: int = 0) -> Going: ...
 
 
 @dataclass(frozen=True)
@@ -86,8 +101,6 @@ def update(
 
 def differences(new: Path, old: Path, rows: Examples) -> list[Record]:
     """Metrics of one fitted ranker less those of another, on the same rows."""
-    from winnow.models.base import load_scorer
-
     rungs = []
     for folder in (new, old):
         scorer, calibration = load_scorer(folder), Calibration.open(folder)
@@ -99,11 +112,11 @@ def differences(new: Path, old: Path, rows: Examples) -> list[Record]:
     return pick(rankers.compare(rungs[0], rungs[1], HeldOut(labels, rows.user, rates)), slice="all")
 
 
-def _network(system: System, champion: Release) -> tuple[str, StreamDCN]:
+def _network(system: System, champion: Release) -> tuple[str, Resumable]:
     """Name and declaration of the model that serves."""
     serving = str(champion.manifest.models["serving"].get("ranking"))
     for _, name, model in names(system.ranking):
-        if name == serving and isinstance(model, StreamDCN):
+        if name == serving and isinstance(model, Resumable):
             return name, model
     what = f"`{serving}` of release {champion.id} does not go on learning"
     raise Conflict(Problem("not-online", what, fix="let a StreamDCN serve, or run `winnow train`"))
@@ -124,14 +137,12 @@ def _old(
 
 
 def _release(
-    stores: Stores, champion: Release, network: tuple[str, StreamDCN], *, recent: Recent, replay: Examples,
+    stores: Stores, champion: Release, network: tuple[str, Resumable], *, recent: Recent, replay: Examples,
     passes: int, seed: int,
 ) -> Release:  # fmt: skip
-    from winnow.models.networks.online import Learner
-
     name, model = network
     place = f"ranking/{name}"
-    learner = Learner.open(champion.folder / place, model, seed=seed)
+    learner = model.resume(champion.folder / place, seed=seed)
     learner.learn(recent.data.train, replay, passes=passes)
     own = [f for f in champion.manifest.files if f.startswith(f"{place}/")]
     gone = tuple(f for f in own if not f.endswith((FILE, SEGMENTS)))

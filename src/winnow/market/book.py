@@ -15,7 +15,7 @@ CHANGED = (
     f"SELECT {_ACCOUNT}, COALESCE(s.charged, 0), COALESCE(s.held, 0), COALESCE(s.expected, 0), participation, "
     "a.row, EXISTS (SELECT 1 FROM refused r WHERE r.campaign = a.campaign) "
     f"FROM account a LEFT JOIN spend s ON s.account = a.id AND s.day = (:at - midnight_us) / {DAY_US} "
-    "WHERE version > :after ORDER BY a.id"
+    "WHERE version > :after ORDER BY +a.id"  # the plus: found by version, then sorted
 )
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from winnow.core.candidates import Doubles, Ints, Mask
 from winnow.core.time import now_us
 from winnow.data.database import Database
-from winnow.market.book import CHANGED, Book, Click, Outcome, Quote, account_of
-from winnow.market.budget import Budget
+from winnow.market.book import CHANGED, Book, Click, Outcome, Quote
+from winnow.market.budget import DAY_US, ENDLESS, Budget
 from winnow.market.money import Micros
 
 FILE = "market.db"
@@ -205,22 +205,27 @@ class Ledger:
 
 
 def _standing(version: int, rows: list[sqlite3.Row], at: int) -> Standing:
-    accounts = [account_of(row[:10]) for row in rows]
-    day = [row[10:] for row in rows]
-    today, held, coming = (np.array([d[i] for d in day], np.int64) for i in range(3))
-    taken = [(a.budget, t, h, a) for a, t, h in zip(accounts, today.tolist(), held.tolist(), strict=True)]
-    live = np.array([not d[5] for d in day], bool)
+    """Rows of `CHANGED` as columns; what `Budget.left` and `Budget.for_day` say of each, for all at once."""
+    columns = list(zip(*rows, strict=True)) or [()] * 16
+    daily, lifetime = (np.array([ENDLESS if v is None else v for v in columns[i]], np.int64) for i in (3, 4))
+    starts, ends, midnight, charged, held = (np.array(c, np.int64) for c in columns[5:10])
+    today, held_today, coming = (np.array(c, np.int64) for c in columns[10:13])
+    live = ~np.array(columns[15], bool)
+    left = np.minimum(daily - today - held_today, lifetime - charged - held)
+    rest = np.maximum(lifetime - (charged - today), 0)
+    days_left = np.maximum((ends - 1 - midnight) // DAY_US - (at - midnight) // DAY_US + 1, 1)
+    even = np.where(ends == ENDLESS, rest, rest // days_left)
     return Standing(
         version=version,
-        campaigns=[a.budget.campaign for a in accounts],
-        rows=np.array([d[4] for d in day], np.int64),
-        left=np.array([b.left(t + h, a.charged + a.held) for b, t, h, a in taken], np.int64),
+        campaigns=list(columns[1]),
+        rows=np.array(columns[14], np.int64),
+        left=np.maximum(left, 0),
         today=today,
         coming=coming,
-        budgets=np.array([b.for_day(b.day(at), a.charged - t) for b, t, _, a in taken], np.int64),
-        starts_at=np.array([a.budget.starts_at for a in accounts], np.int64) * live,
-        ends_at=np.array([a.budget.ends_at for a in accounts], np.int64) * live,
-        participation=np.array([d[3] for d in day], np.float64),
+        budgets=np.where(daily == ENDLESS, even, np.minimum(daily, rest)),
+        starts_at=starts * live,
+        ends_at=ends * live,
+        participation=np.array(columns[13], np.float64),
     )
 
 

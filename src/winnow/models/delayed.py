@@ -15,7 +15,8 @@ Source: Chapelle, KDD 2014; Ktena et al., RecSys 2019.
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ from winnow.models.base import Run, Scorer
 from winnow.models.dcn import DCN
 from winnow.models.examples import Examples
 from winnow.models.network_scorer import NetworkScorer
+
+if TYPE_CHECKING:
+    from winnow.models.networks.online import Learner
 
 Method = Literal["naive", "weighted", "calibrated", "survival"]
 METHODS: tuple[Method, ...] = ("naive", "weighted", "calibrated", "survival")
@@ -97,6 +101,12 @@ class StreamDCN(DCN):
     @classmethod
     def open(cls, artefact: Artefact, threads: int) -> Scorer:
         return NetworkScorer.open(artefact, threads)
+
+    def resume(self, folder: Path, *, seed: int = 0) -> "Learner":
+        """Where a fitted model stands, to go on from; see `networks.online.Learner.open`."""
+        from winnow.models.networks.online import Learner
+
+        return Learner.open(folder, self, seed=seed)
 
 
 def after_name(head: str) -> str:

@@ -3,6 +3,7 @@
 import multiprocessing
 import time
 
+import numpy as np
 import pytest
 
 from winnow.core.errors import Conflict, InputError, NotFound
@@ -152,6 +153,29 @@ def test_a_campaign_whose_budget_was_refused_does_not_run_until_it_is_funded(led
     ledger.fund([budget("shoes", daily=100)])
     assert ledger.standing(NOON).runs(NOON).tolist() == [True, True]
     assert list(ledger.refused()) == ["never seen"]
+
+
+def test_standing_says_of_all_at_once_what_budgets_say_one_by_one(ledger):
+    rng = np.random.default_rng(1)
+    budgets = []
+    for i in range(200):
+        daily, lifetime = (int(n) if rng.random() < 0.7 else None for n in rng.integers(50, 500, 2))
+        starts = NOON - int(rng.integers(0, 5)) * DAY_US
+        ends = {"ends_at": starts + int(rng.integers(1, 10 * DAY_US))} if rng.random() < 0.6 else {}
+        given = {"daily": daily, "lifetime": lifetime if daily is not None else lifetime or 300, "starts_at": starts}
+        budgets.append(budget(f"b{i}", midnight_us=int(rng.integers(-12, 12)) * DAY_US // 24, **given, **ends))
+    ledger.fund(budgets)
+    shown = [quote(f"s{i}", 20, f"b{i % 200}", at=NOON - int(rng.integers(0, 2)) * DAY_US) for i in range(900)]
+    ledger.quote(shown)
+    ledger.charge(clicked(*(q.showing for q in shown), at=NOON))
+    now = ledger.standing(NOON)
+    for i, b in enumerate(budgets, start=2):  # after the two of the fixture
+        today, ever = ledger.spent(b.campaign, b.day(NOON)), ledger.spent(b.campaign)
+        assert now.campaigns[i] == b.campaign
+        assert now.left[i] == b.left(today, ever)
+        assert now.budgets[i] == b.for_day(b.day(NOON), ever - today)
+        assert now.runs(NOON)[i] == b.runs(NOON)
+    assert len(set(now.left.tolist())) > 10
 
 
 def test_notes_and_signs_of_life(ledger):
