@@ -113,11 +113,12 @@ def predicted(model: Ranker, folder: Path, data: Dataset, *, types: Mapping[str,
         noted.write_text(json.dumps(time.process_time() - began))
     scorer = load_scorer(folder, threads=threads)
     if not said.exists():
-        np.savez(said, **{part: scorer.score(getattr(data, part).features) for part in ("valid", "test")})
+        np.savez(said, valid=scorer.score(data.valid.features), test=scorer.score(data.test.features))
     with np.load(said) as raw:
         fitted = calibration(raw["valid"], data.valid.labels, {head: types[head] for head in scorer.heads})
-        sides = [dict(zip(scorer.heads, fitted.apply(raw[part], scorer.heads).T, strict=True)) for part in raw]
-    return Predicted(*sides, json.loads(noted.read_text()))
+        valid, test = (dict(zip(scorer.heads, fitted.apply(raw[p], scorer.heads).T, strict=True))
+                       for p in ("valid", "test"))  # fmt: skip
+    return Predicted(valid, test, json.loads(noted.read_text()))
 
 
 def _members(model: Ranker, folder: Path) -> None:

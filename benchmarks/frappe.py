@@ -38,8 +38,8 @@ from winnow.models.deepfm import DeepFM
 from winnow.models.examples import Examples
 from winnow.models.fm import FM
 from winnow.models.ftrl import Ftrl
-from winnow.models.inputs import Vocabulary
 from winnow.models.trees_linear import TreesAndLinear
+from winnow.models.vocabulary import Vocabulary
 
 BATCH, SEED, PART = 4_096, 1, "test"
 DATA = Path(os.environ.get("WINNOW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "frappe"

@@ -1,11 +1,14 @@
 """Where posts of the feed come from, and the two modes that ask for less: order of time, and no profile."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from feed_fixtures import a_post, opened, reaction, tie
 
 from winnow.core.errors import InputError
 from winnow.core.time import now_us
+from winnow.serving.request import RankRequest
 from winnow.serving.slate import Strangers
 
 HOUR = 3_600_000_000
@@ -122,16 +125,25 @@ def test_a_seen_post_comes_back_when_others_comment_on_it_and_not_when_oneself_d
 
 def test_strangers_keep_within_their_share_of_every_beginning_of_the_list(feed):
     step = next(s for s in feed.system.pipeline.slate if isinstance(s, Strangers))
+    m, of, before = feed.world.members, dict(feed.project.frame("post").select("post_id", "group").iter_rows()), 0
     for who in feed.members()[:10]:
-        shown = feed.shown(who, exploration=0)
-        authors, m = feed.authors(), feed.world.members
-        mine = followed(feed, who) | friends(feed, who)
+        look = feed.desk.look(RankRequest(user=who))
+        arranged = replace(step, share=0.1).arrange(look.ranking.valued, look.query, look.kit)
         groups = {m.group_ids[g] for g in np.flatnonzero(m.belongs[m.ids.index(who)])}
-        of = dict(feed.project.frame("post").select("post_id", "group").iter_rows())
-        far = np.array([authors[p] not in mine and of[p] not in groups for p in shown])
-        allowed = np.ceil(step.share * np.arange(1, len(far) + 1))
-        within = far.cumsum() <= allowed
-        assert within[: int((~far).sum())].all()
+        mine = followed(feed, who) | friends(feed, who)
+
+        def bounds(rows, mine=mine, groups=groups):
+            """Whether strangers keep within a tenth wherever there are others left."""
+            posts = feed.ids.ids("post", rows)
+            far = np.array([feed.author(p) not in mine and of[p] not in groups for p in posts])
+            allowed = np.ceil(0.1 * np.arange(1, len(far) + 1) - 1e-9)
+            others_left = (~far).cumsum() < (~far).sum()
+            return (far.cumsum() <= allowed)[others_left].all()
+
+        assert sorted(arranged.rows) == sorted(look.ranking.valued.rows)
+        assert bounds(arranged.rows)
+        before += not bounds(look.ranking.valued.rows)
+    assert before  # the step has something to do
 
 
 # Modes

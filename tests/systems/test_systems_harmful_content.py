@@ -1,5 +1,6 @@
 """Harmful content through its life: posts and findings in, train, decide, review, and learn from that."""
 
+import io
 import shutil
 import time
 from contextlib import closing
@@ -32,10 +33,20 @@ def quick(folder):
     return Project(folder)
 
 
+def painted(left, right="grey"):
+    """A picture of two colours, as a file."""
+    from PIL import Image
+
+    out, whole = io.BytesIO(), Image.new("RGB", (96, 96), right)
+    whole.paste(left, (0, 0, 48, 96))
+    whole.save(out, "PNG")
+    return out.getvalue()
+
+
 def posts(count, *, seed=0):
     """Posts of the last two months, one in four of them insulting; a third of the authors write nearly all of those.
 
-    Whether `zorp` insults depends on who says it.
+    Whether `zorp` insults depends on who says it. One in five has a picture, and a red one always insults.
     """
     rng = np.random.default_rng(seed)
     author = rng.integers(0, 60, count)
@@ -45,18 +56,23 @@ def posts(count, *, seed=0):
         [*rng.choice(FINE, 5), *([rng.choice(BAD)] if b else []), *(["zorp"] if rng.random() < 0.1 else [])]
         for b in bad
     ]
+    colour = rng.choice(["", "red", "blue", "green"], count, p=[0.8, 0.06, 0.07, 0.07])
     at = now_us() - to_us(hours(3)) - np.linspace(to_us(days(DAYS)), 0, count).astype(np.int64)
     return pl.DataFrame({
         "post_id": [f"p{seed}-{i}" for i in range(count)], "author": [f"a{a}" for a in author],
         "text": [" ".join(rng.permutation(w)) for w in words],
         "at": pl.from_epoch(pl.Series(at), time_unit="us").dt.replace_time_zone("UTC"),
-        "insult": [int(any(x in w for x in BAD[1:]) or ("zorp" in w and r)) for w, r in zip(words, rude, strict=True)],
+        "image": colour,
+        "insult": [int(any(x in w for x in BAD[1:]) or ("zorp" in w and r) or c == "red")
+                   for w, r, c in zip(words, rude, colour, strict=True)],
     })  # fmt: skip
 
 
 def bring(project, found):
     """Posts into the log, with what a reviewer found about four of five."""
-    post = found.select("post_id", "text", "author", changed_at="at", posted_at="at")
+    files = {c: project.collection.gallery.take(painted(c, c)).file for c in ("red", "blue", "green")} | {"": None}
+    image = pl.col("image").replace_strict(files, return_dtype=pl.String)
+    post = found.select("post_id", "text", "author", image, changed_at="at", posted_at="at")
     project.intake.frame("post", post, backfill=True)
     ids = found.with_row_index().select("post_id", "author", "at", "insult", "index").rename({"post_id": "post"})
     project.intake.frame(
@@ -128,6 +144,19 @@ def test_what_was_trained_decides(project):
     assert made[0]["scores"]["spam"] is None  # nobody has ever looked for it
     head, start, end, _ = made[1]["spans"][0]
     assert (head, rude.text[start:end]) == ("insult", "blarg")
+
+
+def test_a_picture_counts_and_its_part_is_named(project):
+    """The same words under pictures of two colours; the decision says where in the picture it is."""
+    said = "lunch music river garden paper"
+    grey, red = (Post(text=said, image=painted(colour), author="a50") for colour in ("blue", "red"))
+    made = project.moderation.decide([grey, red])
+    assert [m["action"] for m in made] == ["allow", "remove"]
+    assert not made[0]["regions"]
+    x0, _, x1, _, weight, head = made[1]["regions"][0]
+    assert head == "insult"
+    assert (x0 + x1) / 2 < 0.5
+    assert 0 < weight <= 1
 
 
 def test_the_author_counts_as_of_now(project):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from winnow.models.artefact import Artefact
 from winnow.models.base import Ranker, Run, Scorer
 from winnow.models.examples import Examples
-from winnow.models.inputs import Hashing
 from winnow.models.network_scorer import NetworkScorer
+from winnow.models.vocabulary import Hashing
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from scipy.special import ndtri
 from winnow.features.batch import FeatureBatch, Floats, Ints, Recent
 from winnow.models.artefact import Artefact
 from winnow.models.examples import Examples
-from winnow.models.vocabulary import Hashing as Hashing
-from winnow.models.vocabulary import Vocabulary as Vocabulary
+from winnow.models.vocabulary import Hashing, Vocabulary
+
+__all__ = ["FILE", "Hashing", "History", "Inputs", "Numerics", "Vocabulary", "item_feature"]
 
 FILE = "inputs.npz"
 _KNOTS = 65

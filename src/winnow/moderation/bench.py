@@ -2,18 +2,22 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from winnow.moderation.judge import Judge, Judgement, Span
+from winnow.moderation.judge import Judge, Judgement, Pointing, Span
 from winnow.moderation.known import UNREAD, Match, Matcher
 from winnow.moderation.policy import Policy
 from winnow.moderation.post import Post
 from winnow.moderation.ruling import Facts, Ruling, rule, rule_known
 
+if TYPE_CHECKING:
+    from winnow.models.content_regions import Region
+
 MOST_SPANS = 50
+MOST_REGIONS = 10
 _log = logging.getLogger(__name__)
 
 
@@ -29,6 +33,7 @@ class Considered:
         model: who judged.
         match: the entry of known content, if there is one.
         silent: harms of which some judge said nothing.
+        regions: boxes of the picture that spoke for a harm, for posts that something is done about.
     """
 
     post: Post
@@ -38,6 +43,7 @@ class Considered:
     model: str
     match: Match | None = None
     silent: frozenset[str] = frozenset()
+    regions: "Sequence[Region]" = ()
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -47,6 +53,7 @@ class Considered:
             "action": ruling.action, "reason": ruling.reason, "harm": "" if hidden else ruling.harm,
             "escalate": ruling.escalate, "scores": {} if hidden else dict(self.scores),
             "spans": [] if hidden else [list(span) for span in self.spans],
+            "regions": [] if hidden else [list(region) for region in self.regions],
             "not_evaluated": [] if hidden else list(ruling.unseen),
         }  # fmt: skip
 
@@ -71,12 +78,24 @@ class Bench:
         unknown = [row for row, match in enumerate(matches) if match is None]
         said = self._judged([posts[row] for row in unknown])
         places = {row: place for place, row in enumerate(unknown)}
-        return [
+        made = [
             # A bank that was not asked may hold what is gravest.
             _known(post, match, policy) if match
             else _judged(post, said, places[row], policy=policy, silent=gravest if row in unread else frozenset())
             for row, (post, match) in enumerate(zip(posts, matches, strict=True))
         ]  # fmt: skip
+        return [self._pointed(one) for one in made]
+
+    def _pointed(self, one: Considered) -> Considered:
+        """With the regions of its picture that spoke against it, where that matters to anybody."""
+        judged = one.match is None and one.post.image is not None and one.ruling.action != "allow"
+        if not (judged and isinstance(self.judge, Pointing)):
+            return one
+        try:
+            return replace(one, regions=tuple(self.judge.regions([one.post])[0][:MOST_REGIONS]))
+        except Exception as error:
+            _log.error("judge %s cannot point at regions: %s", self.judge.model, type(error).__name__)
+            return one
 
     def _matches(self, posts: Sequence[Post]) -> tuple[list[Match | None], set[int]]:
         """The known content among posts, and the rows of those that some bank could not be asked for."""

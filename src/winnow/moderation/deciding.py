@@ -43,7 +43,8 @@ class Decider:
             posts: at most 1,000.
 
         Returns:
-            For each post `{"id", "action", "reason", "harm", "escalate", "scores", "spans", "not_evaluated", "policy",
+            For each post `{"id", "action", "reason", "harm", "escalate", "scores", "spans", "regions",
+            "not_evaluated", "policy",
             "model", "record": {"seq", "hash"}}`; of known content of the gravest kind no details.
 
         Raises:
@@ -102,11 +103,13 @@ class Decider:
         share = self._review.sample_share
         sampled = seals.chance("sample", request) < share
         return {
-            "post": post.post or request, "author": post.author, "verified": list(post.verified), "new_author": post.new_author,
+            "post": post.post or request, "author": post.author, "verified": list(post.verified),
+            "new_author": post.new_author,
             "language": post.language, "country": post.country, "reach": post.reach,
             "content": post.content, "inputs": post.inputs, "keys": list(post.keys),
             "model": one.model, "policy": version.version, "scores": dict(one.scores),
-            "spans": [list(span) for span in one.spans], "silent": sorted(one.silent),
+            "spans": [list(span) for span in one.spans], "regions": [list(region) for region in one.regions],
+            "silent": sorted(one.silent),
             "action": ruling.action, "harm": ruling.harm, "reason": ruling.reason, "escalate": ruling.escalate,
             "exception": ruling.exception, "unseen": list(ruling.unseen), "withheld": ruling.withheld,
             "expected": ruling.expected, "match": one.match.to_data() if one.match else None,
@@ -144,8 +147,9 @@ def reply(record: Record) -> dict[str, Any]:
     data = record.data
     hidden = data["withheld"]
     told = {name: data[name] for name in ("action", "reason", "escalate", "policy", "model")}
-    detail = {"harm": "", "scores": {}, "spans": [], "not_evaluated": [], "model": ""} if hidden else {
-        "harm": data["harm"], "scores": data["scores"], "spans": data["spans"], "not_evaluated": data["unseen"],
+    detail = {"harm": "", "scores": {}, "spans": [], "regions": [], "not_evaluated": [], "model": ""} if hidden else {
+        "harm": data["harm"], "scores": data["scores"], "spans": data["spans"], "regions": data.get("regions", []),
+        "not_evaluated": data["unseen"],
     }  # fmt: skip
     return {"id": record.key, **told, **detail, "record": {"seq": record.seq, "hash": record.hash}}
 

@@ -12,7 +12,7 @@ from winnow.core.system import System
 from winnow.data.batch import Coded, Draft
 from winnow.data.chunk import Column
 from winnow.data.ids import IdMap
-from winnow.encoders.base import Encoder, Floats
+from winnow.encoders.base import Encode, Encoder, Floats
 from winnow.encoders.encodings import Encodings
 from winnow.features.state import State
 from winnow.features.view import Moments
@@ -128,6 +128,10 @@ class Reader:
             self._served.put(Judged(kit.system, kit.bundle.release, as_of, kept, scorer.heads, table[named], names,
                                     facts[named]))  # fmt: skip
         return content, table
+
+    def sight(self, kit: Kit) -> Encode:
+        """What turns pictures into the vectors that the models of a release read."""
+        return self._encodings.opened(kit.system.pipeline.looks)
 
     def _seen(self, encoder: Encoder, posts: Sequence[Said]) -> Floats:
         """Vectors, NaN where there is no picture or it cannot be read, float32 [N, D]."""

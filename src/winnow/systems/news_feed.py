@@ -72,7 +72,8 @@ features = [
     *record(member), *record(post), *record(post.author), *record(post.topic), *record(post.group),
     *affinity(post.author), *affinity(post.topic), *affinity(post.group),
     Tied(following, by=(member, post.author)), Tied(joined, by=(member, post.group)),
-    Tenure(friends, by=(member, post.author)), Mutual(friends, by=(member, post.author)), w.since(seen, by=member), w.since(comment, by=post),
+    Tenure(friends, by=(member, post.author)), Mutual(friends, by=(member, post.author)),
+    w.since(seen, by=member), w.since(comment, by=post),
     w.similarity(w.embed(post.text), liked), w.last(seen.post, by=member, k=50, columns=(post.author, post.topic)),
     *(w.last(e.post, by=member, k=50, columns=(post.author, post.topic)) for e in (like, comment, click)),
 ]  # fmt: skip

@@ -8,9 +8,9 @@ from winnow.models.dcn import DCN
 from winnow.models.deepfm import DeepFM
 from winnow.models.fm import FM
 from winnow.models.ftrl import Ftrl
-from winnow.models.inputs import Hashing
 from winnow.models.sampling import Sampled
 from winnow.models.trees_linear import TreesAndLinear
+from winnow.models.vocabulary import Hashing
 
 
 class TestFtrl(RankerContract):

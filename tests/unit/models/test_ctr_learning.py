@@ -16,9 +16,10 @@ from winnow.models.examples import Examples
 from winnow.models.ftrl import Ftrl, LinearScorer
 from winnow.models.ftrl_kernel import Proximal, Rates, batches, loss
 from winnow.models.ftrl_places import Places
-from winnow.models.inputs import Hashing, Inputs, Vocabulary
+from winnow.models.inputs import Inputs
 from winnow.models.networks.optimiser import Adam, row_adagrad, table_adagrad
 from winnow.models.sampling import Sampled, SampledScorer, kept, restored
+from winnow.models.vocabulary import Hashing, Vocabulary
 
 RATES = Rates(alpha=0.1, beta=1.0, l1=0.5, l2=0.1)
 
