@@ -23,6 +23,8 @@ _PLACES = {
     "models.formula": "Formula",
     "models.boosting": "GradientBoosting",
     "models.dcn": "DCN",
+    "models.delayed": "Delay StreamDCN",
+    "models.segments": "Segmented",
     "models.multitask": "MultiTask",
     "models.blend": "Blend",
     "models.popularity": "Popularity",

@@ -223,17 +223,62 @@ def promote(
 
 
 @app.command
-def monitor(system: str, *, everything: bool = False, project: ProjectFolder = HERE, json: Json = False) -> None:
+def calibrate(
+    system: str, *, hours: float = 24.0, promote: bool = False, project: ProjectFolder = HERE, json: Json = False
+) -> None:
+    """Fit the calibration of what serves again on the newest final labels; models and indexes stay.
+
+    Args:
+        system: Name of the system.
+        hours: How far back the rows go.
+        promote: Let it serve at once if the gate passes.
+    """
+    from datetime import timedelta
+
+    from winnow.cli.printing import out, print_json
+
+    verdict = _open(project).calibrate(system, last=timedelta(hours=hours), promote=promote)
+    print_json(verdict) if json else out.print(verdict.text())
+
+
+@app.command
+def update(
+    system: str, *, hours: float = 24.0, promote: bool = False, project: ProjectFolder = HERE, json: Json = False
+) -> None:
+    """Let the network that serves go on learning from where it stands: on what came since, with old rows beside.
+
+    Args:
+        system: Name of the system.
+        hours: How far back new rows go at most.
+        promote: Let it serve at once if the gate passes.
+    """
+    from datetime import timedelta
+
+    from winnow.cli.printing import out, print_json
+
+    verdict = _open(project).update(system, last=timedelta(hours=hours), promote=promote)
+    print_json(verdict) if json else out.print(verdict.text())
+
+
+@app.command
+def monitor(
+    system: str, *, everything: bool = False, rollback: bool = False, project: ProjectFolder = HERE, json: Json = False
+) -> None:
     """Skew, drift and calibration of what has been served; ends with 1 when something is beyond its limit.
 
     Args:
         system: Name of the system.
         everything: Also show what is within its limit.
+        rollback: Go back to the release before when calibration is beyond its limit.
     """
     from winnow.cli.printing import out, print_json, print_rows
     from winnow.core.declare import plain
 
-    found = _open(project).monitor(system)
+    opened = _open(project)
+    watched = opened.watch(system) if rollback else None
+    found = watched.findings if watched else opened.monitor(system)
+    if watched and watched.rolled_back and not json:
+        out.print(f"[red]✗[/] {watched.rolled_back} was taken back, {watched.release} serves: {watched.why}")
     shown = [plain(f) for f in found if everything or not f.ok]
     if json:
         print_json(shown)

@@ -52,14 +52,14 @@ class Ladder(Declared):
         L1: the textbook model, or several.
         L2: the modern model, or several.
         serve: the rung that serves (its first model).
-        calibrate: `isotonic`, `platt` or None; fitted per head on the validation part.
+        calibrate: `isotonic`, `platt`, `Segmented(...)` or None; fitted per head on the validation part.
     """
 
     L0: Any
     L1: Any
     L2: Any
     serve: str = "L2"
-    calibrate: str | None = "isotonic"
+    calibrate: Any = "isotonic"
 
     @cached_property
     def rungs(self) -> dict[str, tuple[Declared, ...]]:
@@ -74,8 +74,9 @@ class Ladder(Declared):
     def problems(self, system: Any) -> Iterator[Problem]:
         if self.serve not in self.rungs:
             yield Problem("unknown-rung", f"serve={self.serve!r}", self.where, fix="one of L0, L1, L2")
-        if self.calibrate not in ("isotonic", "platt", None):
-            yield Problem("unknown-calibration", f"calibrate={self.calibrate!r}", self.where, fix="isotonic or platt")
+        if not isinstance(self.calibrate, Declared) and self.calibrate not in ("isotonic", "platt", None):
+            fix = "isotonic, platt or Segmented(...)"
+            yield Problem("unknown-calibration", f"calibrate={self.calibrate!r}", self.where, fix=fix)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,8 @@ class Moments:
 
     @property
     def size(self) -> int:
-        return max(len(self.at), *(len(r) for r in self.refs.values()), *(len(c) for c in self.context.values()), 1)
+        lengths = [len(part) for part in (self.at, *self.refs.values(), *self.context.values())]
+        return 0 if 0 in lengths else max(lengths)
 
 
 @runtime_checkable

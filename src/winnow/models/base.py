@@ -5,6 +5,7 @@ it by what its `meta.json` says, with onnxruntime, lightgbm and numpy only.
 """
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from winnow import models
 from winnow.core.declare import Declared
 from winnow.core.errors import InputError, Problem
 from winnow.features.batch import FeatureBatch, Floats, Ints
@@ -136,7 +138,7 @@ def load_scorer(folder: Path, *, threads: int = 1) -> Scorer:
         InputError: `model-corrupt` naming the file; `wrong-model` when it is not a ranker.
     """
     artefact = Artefact.open(folder)
-    model: type[Ranker] = _kind(artefact, Ranker)
+    model: type[Ranker] = kind_of(artefact, Ranker)
     return guarded(folder, lambda: model.open(artefact, threads))
 
 
@@ -147,7 +149,7 @@ def load_query_encoder(folder: Path, *, threads: int = 1) -> QueryEncoder:
         InputError: `model-corrupt` naming the file; `wrong-model` when it is not a retriever.
     """
     artefact = Artefact.open(folder)
-    model: type[Retriever] = _kind(artefact, Retriever)
+    model: type[Retriever] = kind_of(artefact, Retriever)
     return guarded(folder, lambda: model.query_encoder(artefact, threads))
 
 
@@ -158,7 +160,7 @@ def load_item_encoder(folder: Path, *, threads: int = 1) -> ItemEncoder:
         InputError: `model-corrupt` naming the file; `wrong-model` when it is not a retriever.
     """
     artefact = Artefact.open(folder)
-    model: type[Retriever] = _kind(artefact, Retriever)
+    model: type[Retriever] = kind_of(artefact, Retriever)
     return guarded(folder, lambda: model.item_encoder(artefact, threads))
 
 
@@ -190,15 +192,16 @@ def guarded(folder: Path, load: Callable[[], T]) -> T:
         raise corrupt(folder / META, f"{type(error).__name__}: {error}") from error
 
 
-_SHIPPED = "formula boosting dcn multitask blend popularity two_tower sequence_tower"
+def kind_of(artefact: Artefact, base: type[Declared]) -> Any:
+    """The registered class that made an artefact.
 
-
-def _kind(artefact: Artefact, base: type[Declared]) -> Any:
-    """The registered class that made an artefact."""
+    Raises:
+        InputError: `wrong-model` when it is none of that kind.
+    """
     name = str(artefact.fact("model"))
-    if name not in base.known():
-        for module in _SHIPPED.split():
-            importlib.import_module(f"winnow.models.{module}")
+    if name not in base.known():  # a server starts without declaring what it loads
+        for module in pkgutil.iter_modules(models.__path__):
+            importlib.import_module(f"winnow.models.{module.name}")
     if name not in base.known():
         what = f"`{name}` in {artefact.folder.name} is not a {base.__name__.lower()}"
         raise InputError(Problem("wrong-model", what, str(artefact.folder), fix="give the folder of the other model"))

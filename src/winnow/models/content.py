@@ -4,7 +4,6 @@
 calibrated per head on the validation part.
 """
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,12 +20,11 @@ from winnow.features.batch import Floats
 from winnow.media.ngrams import nameless
 from winnow.media.normalise import Normal, normalise_all
 from winnow.models.artefact import Artefact
-from winnow.models.base import Run, guarded
+from winnow.models.base import Run, guarded, kind_of
 from winnow.models.calibration import FILE, Calibration, Method
 
 Groups = tuple[tuple[str, ...], ...]
 Labels = Mapping[str, Floats]
-_MODULES = ("content_words", "content_ngrams", "content_fusion")
 
 
 @dataclass(frozen=True)
@@ -241,12 +239,7 @@ def load_content_scorer(folder: Path, *, threads: int = 1, encode: Encode | None
         InputError: `model-corrupt` naming the file; `wrong-model` when it does not judge content.
     """
     artefact = Artefact.open(folder)
-    for module in _MODULES:
-        importlib.import_module(f"winnow.models.{module}")
-    name = str(artefact.fact("model"))
-    if name not in ContentModel.known():
-        what = f"`{name}` in {folder.name} does not judge content"
-        raise InputError(Problem("wrong-model", what, str(folder), fix="give the folder of another model"))
-    scorer = guarded(folder, lambda: ContentModel.known()[name].open(artefact, threads, encode))
+    model: type[ContentModel] = kind_of(artefact, ContentModel)
+    scorer = guarded(folder, lambda: model.open(artefact, threads, encode))
     calibration = Calibration.open(folder)
     return scorer if calibration is None else Calibrated(scorer, calibration)

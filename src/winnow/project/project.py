@@ -1,6 +1,7 @@
 """`Project`: one object that wires settings, systems and stores together, behind the three faces of Winnow."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -34,6 +35,7 @@ from winnow.serving.effects import served_events
 
 if TYPE_CHECKING:
     from winnow.continual.gate import Verdict
+    from winnow.continual.guard import Watched
     from winnow.continual.run import Outcome
     from winnow.moderation.moderation import Moderation
     from winnow.project.features.sizing import Sizes
@@ -256,6 +258,24 @@ class Project:
         from winnow.continual.monitor import check
 
         return check(self, self.system(system))
+
+    def calibrate(self, system: str, *, last: timedelta = timedelta(days=1), promote: bool = False) -> "Verdict":
+        """Fit the calibration of what serves again on the newest final labels; every other part stays."""
+        from winnow.continual.calibrate import calibrate
+
+        return calibrate(self, self.system(system), last=last, promote=promote)
+
+    def update(self, system: str, *, last: timedelta = timedelta(days=1), promote: bool = False) -> "Verdict":
+        """Let the network that serves go on learning, over what came since it was trained."""
+        from winnow.continual.online import Options, update
+
+        return update(self, self.system(system), options=Options(last=last), promote=promote)
+
+    def watch(self, system: str) -> "Watched":
+        """Run the monitors; the release before serves again when calibration is beyond its limit."""
+        from winnow.continual.guard import watch
+
+        return watch(self, self.system(system))
 
     def releases(self, system: str) -> list[dict[str, Any]]:
         """The releases of a system, newest first, with what they are used for."""

@@ -54,7 +54,7 @@ class Rung:
     def score(self, features: FeatureBatch) -> Floats:
         """Calibrated predictions, float32 [N, H]."""
         raw = self.scorer.score(features)
-        return raw if self.calibration is None else self.calibration.apply(raw, self.heads)
+        return raw if self.calibration is None else self.calibration.apply(raw, self.heads, features)
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,7 +86,8 @@ def _ranker(
     scorer, types = load_scorer(folder, threads=run(folder).threads), system.labels.types()
     raw = scorer.score(data.valid.features)
     heads = {head: types[head] for head in scorer.heads}
-    Calibration.fit(system.ranking.calibrate, raw, data.valid.labels, types=heads).save(folder)  # type: ignore[arg-type]
+    labels, features = data.valid.labels, data.valid.features
+    Calibration.fit(system.ranking.calibrate, raw, labels, types=heads, features=features).save(folder)
 
 
 def _judge(system: System, data: Dataset, model: ContentModel, folder: Path, *, run: Runs) -> None:

@@ -53,7 +53,8 @@ def predict(rung: str, folder: Path, data: Dataset, *, threads: int) -> Rung:
         return Rung(rung, model, judge.heads, judge.score(data.posts["test"].content))
     scorer, calibration = load_scorer(folder, threads=threads), Calibration.open(folder)
     raw = scorer.score(data.test.features)
-    return Rung(rung, model, scorer.heads, calibration.apply(raw, scorer.heads) if calibration else raw)
+    predicted = calibration.apply(raw, scorer.heads, data.test.features) if calibration else raw
+    return Rung(rung, model, scorer.heads, predicted)
 
 
 def held_out(data: Dataset) -> HeldOut:

@@ -1,6 +1,8 @@
 """What a candidate scores does not depend on which others are scored with it, in which order, or how many there are."""
 
 import functools
+import importlib
+import pkgutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,27 +14,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import world
 
+import winnow.models
 from winnow.features.batch import Recent
 from winnow.models.action_transformer import ActionTransformer
 from winnow.models.base import Ranker, Run, load_scorer
+from winnow.models.behaviour import BehaviourAttention
 from winnow.models.blend import Blend
 from winnow.models.boosting import GradientBoosting
 from winnow.models.dcn import DCN
+from winnow.models.deepfm import DeepFM
+from winnow.models.delayed import StreamDCN
+from winnow.models.fm import FM
 from winnow.models.formula import Formula
+from winnow.models.ftrl import Ftrl
 from winnow.models.multitask import MultiTask
 from winnow.models.networks import actions
 from winnow.models.networks.isolation import IsolatedLayer
 from winnow.models.ple import PLE
+from winnow.models.sampling import Sampled
+from winnow.models.trees_linear import TreesAndLinear
 
 SMALL = {"batch_size": 128, "learning_rate": 5e-3, "epochs": 1, "history_epochs": 1, "experts": 2, "hidden": 16,
          "least": 5}  # fmt: skip
 TREES = GradientBoosting(epochs=20, learning_rate=0.1, least=10)
-NETWORK = DCN(epochs=1, batch_size=128)
+NETWORK, BRIEF = DCN(epochs=1, batch_size=128), {"epochs": 1, "batch_size": 128, "least": 5}
+LINEAR = Ftrl(crosses=(), bits=14, epochs=1, batch_size=32)
 FEED = ActionTransformer(history_learns=True, layers=2, history_size=16, attention_heads=2, **SMALL)
 RANKERS = {
     type(model).__name__: model
     for model in (Formula("rate", heads=("click",)), TREES, NETWORK, Blend((TREES, NETWORK)), MultiTask(**SMALL),
-                  PLE(**SMALL), FEED)
+                  PLE(**SMALL), FEED, FM(**BRIEF), DeepFM(**BRIEF), BehaviourAttention(**BRIEF), StreamDCN(**BRIEF),
+                  LINEAR, Sampled(TREES, negatives=0.5), TreesAndLinear(TREES, LINEAR))
 }  # fmt: skip
 EXACT = {"Formula", "GradientBoosting"}  # the others multiply matrices, whose kernels depend on the number of rows
 TOLERANCE = 1e-6
@@ -72,6 +84,9 @@ companies = st.lists(st.integers(0, MOST - 1), min_size=1, max_size=MOST).map(np
 
 
 def test_no_ranker_is_forgotten():
+    for module in pkgutil.iter_modules(winnow.models.__path__):
+        if not module.ispkg:
+            importlib.import_module(f"winnow.models.{module.name}")
     assert {n for n, m in Ranker.known().items() if m.__module__.startswith("winnow.models")} == set(RANKERS)
 
 
