@@ -94,7 +94,7 @@ def pace(python: str, parts: dict[str, Examples]) -> dict[str, Any]:
         ours.append(_fitted(replace(MODELS["dcn"], epochs=5), few)["epoch_s"])
         theirs.append(_theirs(python, few, epochs=3)["epoch_s"])
     a, b = statistics.median(ours), statistics.median(theirs)
-    return {"ours": a, "peer": b, "ratio": round(b / a, 2), "pace": {"ours": ours, "peer": theirs}}
+    return {"ours": round(a, 2), "peer": round(b, 2), "ratio": round(b / a, 2), "pace": {"ours": ours, "peer": theirs}}
 
 
 def _told(ours: dict[str, Any], theirs: dict[str, Any] | None, test: Examples) -> dict[str, Any]:

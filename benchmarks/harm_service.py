@@ -1,8 +1,8 @@
 """Harmful content through the whole engine: `python -m benchmarks harm_service`.
 
-The posts of `davidson` go into the log of a project with what their readers found, the system in the box is trained and
-judged on the last 15 %, then serves: one post at a time over HTTP, and a file. The data set has no times and no authors:
-posts come in a drawn order over 60 days. Nothing that people wrote is ever printed.
+The posts of `davidson` go into the log of a project with what their readers found. The system in the box is trained
+and judged on the last 15 %, then serves: one post at a time over HTTP, and a file. The data set has no times and no
+authors: posts come in a drawn order over 60 days. Nothing that people wrote is ever printed.
 """
 
 import json
@@ -52,7 +52,8 @@ def brought(project: Project) -> list[str]:
     order = np.random.default_rng(0).permutation(len(posts.texts))
     at = now_us() - to_us(days(1)) - np.linspace(to_us(days(SPAN_DAYS)), 0, len(order)).astype(np.int64)
     rows = pl.DataFrame({
-        "post": [f"p{i}" for i in order], "at": pl.from_epoch(pl.Series(at), time_unit="us").dt.replace_time_zone("UTC"),
+        "post": [f"p{i}" for i in order],
+        "at": pl.from_epoch(pl.Series(at), time_unit="us").dt.replace_time_zone("UTC"),
         "text": [posts.texts[i] for i in order], "hate": posts.labels["hate"][order] == 1,
         "insult": posts.labels["offensive"][order] == 1,
     }).with_columns(author=pl.format("author-of-{}", "post"))  # fmt: skip

@@ -87,8 +87,8 @@ def test_what_was_served_is_what_history_says_to_the_bit(project):
 def test_skew_is_seen_when_served_values_are_tampered_with(project, monkeypatch):
     from winnow.serving import effects
 
-    real = effects._numbers
-    monkeypatch.setattr(effects, "_numbers", lambda prefix, names, values: real(prefix, names, values + 1))
+    real = effects.matrix
+    monkeypatch.setattr(effects, "matrix", lambda prefix, names, values: real(prefix, names, values + 1))
     with pytest.raises(AssertionError):
         test_what_was_served_is_what_history_says_to_the_bit(project)
 

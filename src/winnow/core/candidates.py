@@ -1,7 +1,7 @@
 """Candidates of one request as columns: N candidates, S sources, H heads. Never an object per candidate."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
 import numpy as np
@@ -26,6 +26,7 @@ class Candidates:
         value: what the value model made of them, float64 [N].
         order_score: by what the slate ordered them, float64 [N]; starts as the value.
         propensity: probability that the candidate took its position, given the positions above it, float64 [N].
+        noted: what steps of the slate noted about each candidate, for the served log, int64 [N] each.
     """
 
     rows: Ints
@@ -36,6 +37,7 @@ class Candidates:
     value: Doubles
     order_score: Doubles
     propensity: Doubles
+    noted: Mapping[str, Ints] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Ints, sources: Ints | None = None, source_scores: Floats | None = None) -> Self:
@@ -57,7 +59,8 @@ class Candidates:
 
     def take(self, chosen: Ints | Mask | slice) -> Self:
         """The chosen candidates, in that order."""
-        return type(self)(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
+        columns = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.name != "noted"}
+        return type(self)(**columns, noted={name: values[chosen] for name, values in self.noted.items()})
 
     def by(self, score: Doubles) -> Self:
         """In the order of a score, highest first; equal ones keep their order."""

@@ -1,8 +1,8 @@
 """The joiner: which feedback belongs to which impression, and what the labels of each impression are by now.
 
-A feedback event belongs to one impression of the same user and item (a finding: of the same item, whoever found it): the
-one with the same `recommendation_id` if the event carries one, else the latest at or before it. It counts while it lies within the window, at <= feedback < at +
-`within`. Nothing is stored: feedback that comes late is in the next join.
+A feedback event belongs to one impression of the same user and item (a finding: of the same item, whoever found it):
+the one with the same `recommendation_id` if the event carries one, else the latest at or before it. It counts while it
+lies within the window, at <= feedback < at + `within`. Nothing is stored: feedback that comes late is in the next join.
 """
 
 from collections.abc import Callable, Mapping

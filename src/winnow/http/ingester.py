@@ -15,6 +15,7 @@ from winnow.monitoring import metrics
 from winnow.project import Project
 from winnow.project.moderating import Findings
 from winnow.serving.aggregates import released
+from winnow.serving.charging import charging
 from winnow.serving.ingester import Ingester, mirrored
 
 if TYPE_CHECKING:  # imported when it is used
@@ -46,6 +47,7 @@ def run(project: Project, stop: threading.Event) -> None:
         _Apart("leftovers", 300.0, project.collection.leftovers.sweep),
         _Apart("findings", 5.0, Findings(project).follow),
         _Chore("releases", 1.0, lambda: ingester.keep(released(project.registry, project.systems))),
+        _Chore("charges", 0.0, charging(project)),
         _Chore("figures", 1.0, lambda: _figures(project, ingester)),
         _Chore("tables", 5.0, lambda: metrics.live_tables(ingester.stats()["tables"])),
     ]

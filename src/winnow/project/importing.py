@@ -7,10 +7,11 @@ from winnow.core.errors import InputError, Problem, unknown
 from winnow.data.importers import BY_NAME, Importer, Mapped
 from winnow.data.importers.pictures import Pictures
 from winnow.data.schema import Kind
-from winnow.simulation.importer import WorldImporter
+from winnow.simulation.importer import SocialImporter, WorldImporter
 
 MAPPING = "mapping"
-_KNOWN: dict[str, type[Importer]] = {**BY_NAME, WorldImporter.name: WorldImporter}
+_WORLDS = (WorldImporter, SocialImporter)
+_KNOWN: dict[str, type[Importer]] = {**BY_NAME, **{world.name: world for world in _WORLDS}}
 
 
 def find(name: str, mapping: Path | None, kinds: Mapping[str, Mapping[str, Kind]]) -> Importer:

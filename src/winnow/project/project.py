@@ -323,6 +323,17 @@ class Project:
         """Rank and tell every stage and every reason."""
         return self.runtime.explain(system, {"user": user, **options})
 
+    def whatif(self, system: str, weights: Mapping[str, float], *, requests: int = 200, size: int | None = None) -> Any:
+        """How lists would move under other weights: logged requests asked again; see `winnow.serving.whatif`.
+
+        Raises:
+            InputError: `unpredicted-head`, `weight-not-finite`, `no-weights`.
+        """
+        from winnow.serving.whatif import asked, whatif
+
+        people = asked(self.frame(f"{system}_served"), self.system(system).labels.user_role, requests)
+        return whatif(self.runtime.desk(system), people, weights, size=size)
+
     def search(self, system: str, **options: Any) -> dict[str, Any]:
         """Pictures like a picture; options and reply are those of the HTTP route (`serving.search`)."""
         from winnow.serving.search import parse

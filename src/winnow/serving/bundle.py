@@ -11,10 +11,10 @@ from winnow.core.candidates import Floats
 from winnow.core.declare import canonical
 from winnow.core.errors import Conflict, Problem, Unavailable, WinnowError
 from winnow.core.system import System
+from winnow.encoders.encodings import Encodings
 from winnow.features.batch import FeatureBatch
 from winnow.features.plan import Plan
 from winnow.models.base import Scorer, load_scorer
-from winnow.encoders.encodings import Encodings
 from winnow.models.calibration import Calibration
 from winnow.models.content import ContentScorer, load_content_scorer
 from winnow.models.picture_retrieval import PictureRetriever

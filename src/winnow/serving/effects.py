@@ -27,6 +27,7 @@ _WAIT_S = 0.05  # how long a reply waits for others to be written with
 def served_events(system: System, feature_names: Sequence[str]) -> Events:
     """The event type `<system>_served`: one row per item of a reply, with all that led to its place."""
     numbers = ["position", "propensity", "value", "sources"]
+    numbers += [note for step in system.pipeline.slate for note in step.notes]
     numbers += [f"head_{name}" for name in system.labels.heads] + [f"feature_{name}" for name in feature_names]
     fields = dict.fromkeys(numbers, number) | {"as_of": time, "release": text, "arm": text}
     return Events(f"{system.name}_served", refs=dict(system.labels.of.refs), fields=fields)
@@ -80,6 +81,7 @@ class Served:
             "release": [self.release] * n,
             "arm": [self.arm] * n,
         }
+        columns |= {name: values.astype(np.float64) for name, values in shown.noted.items()}
         columns |= matrix("head_", self.ranking.heads, shown.heads)
         if (features := self.ranking.features) is not None:
             columns |= matrix("feature_", features.numeric_names, features.numeric[shown.place])

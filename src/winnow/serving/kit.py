@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -61,6 +62,7 @@ class Kit:
         weights_version: 0 for the declared weights.
         trial: the experiment that runs on the weights, if one does.
         arm: of that experiment under which this request is served.
+        folder: of the project, for parts that keep files of their own; None where there is none.
     """
 
     system: System
@@ -71,6 +73,7 @@ class Kit:
     weights_version: int = 0
     trial: Trial | None = None
     arm: str = CHAMPION
+    folder: FilePath | None = None
 
     def under(self, unit: str) -> "Kit":
         """The kit for a person: under the weights of their arm, if they take part in an experiment."""

@@ -70,9 +70,9 @@ class Pipeline(Declared):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def aggregates(self) -> tuple[Aggregate, ...]:
-        """The live state that sources and filters need kept, each once."""
-        needed = [a for source in self.sources for a in source.aggregates()]
-        return tuple(dict.fromkeys(needed + [a for part in self.filters for a in part.aggregates()]))
+        """The live state that sources, filters, steps of the slate and rules need kept, each once."""
+        parts: tuple[Source | Filter | Step | Rule, ...] = (*self.sources, *self.filters, *self.slate, *self.policy)
+        return tuple(dict.fromkeys(a for part in parts for a in part.aggregates()))
 
     def problems(self, system: Any) -> Iterator[Problem]:
         names = [s.name for s in self.sources]
@@ -112,6 +112,7 @@ class Pipeline(Declared):
         judged = scorer.judge(candidates, query, kit, trace)
         valued = value.appraise(judged, self.value, query, kit, trace)
         allowed = policy.admit(self.policy, valued, query, kit, trace)
+        query = replace(query, heads=judged.heads)
         slated = slate.arrange(self.slate, allowed, query, kit, trace)
         shown = policy.admit(self.policy, slated.take(slice(0, query.size)), query, kit, trace)
         return Ranking(shown, valued, judged.heads, judged.features, judged.as_of)

@@ -49,6 +49,7 @@ class Query:
         chronological: whether the list is in order of time, of what the user chose to follow.
         explain: whether every stage is to be kept for the reply.
         reasons: whether items come with their reasons.
+        heads: names of the predictions, once there are any.
         skip: rows that the filters are known to drop, so that sources need not propose them; sorted.
     """
 
@@ -69,6 +70,7 @@ class Query:
     chronological: bool = False
     explain: bool = False
     reasons: bool = False
+    heads: tuple[str, ...] = ()
     skip: Ints = field(default_factory=lambda: NO_ROWS)
 
     @property

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,14 +48,15 @@ class Renewal:
             with every renewal.
         pictures: of the items, for systems that search by them.
         encodings: opens the encoders of systems that judge content.
+        folder: of the project.
     """
 
     def __init__(
         self, system: System, *, registry: Registry, live: LiveReader, ids: IdMap, tail: Tail | None = None,
-        pictures: PictureFiles | None = None, encodings: Encodings | None = None,
+        pictures: PictureFiles | None = None, encodings: Encodings | None = None, folder: Path | None = None,
     ):  # fmt: skip
         self._system, self._registry, self._live, self._ids = system, registry, live, ids
-        self._tail = tail
+        self._tail, self._folder = tail, folder
         self._parts: dict[str, Any] = {"pictures": pictures, "encodings": encodings}  # what loading takes besides
         self.trouble: Problem | None = None  # why the release that should serve does not, or not wholly
 
@@ -78,7 +80,7 @@ class Renewal:
             return now
         weights, version, trial = self._weights(bundle, pointers, now)
         changed = self._changed(bundle.space)  # before the look at the items: it shows all that this has seen
-        kit = Kit(bundle.system, bundle, self._live, self._look(bundle), weights, version, trial)
+        kit = Kit(bundle.system, bundle, self._live, self._look(bundle), weights, version, trial, folder=self._folder)
         self._follow(kit, *changed)
         return kit
 
@@ -138,7 +140,7 @@ class Renewal:
         exists = self._live.consistently(lambda s: existing(item, rows, s, at))
         catalogue = Catalogue(at, exists, lost=self._lost(system))
         # What policy would not show takes no place in a list.
-        query, kit = Query("", "", -1, at, 0, 0.0), Kit(system, bundle, self._live, catalogue, {})
+        query, kit = Query("", "", -1, at, 0, 0.0), Kit(system, bundle, self._live, catalogue, {}, folder=self._folder)
         shown, hidden = _shown(rows[exists], query, kit)
         sources: Sequence[Source] = system.pipeline.sources
         found = {source.name: source.refresh(shown, state, at) for source in sources}

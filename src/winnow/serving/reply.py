@@ -47,10 +47,12 @@ def _items(shown: Candidates, query: Query, kit: Kit, ids: IdMap) -> list[Item]:
     names = ids.ids(kit.system.labels.item.name, shown.rows)
     sources = kit.system.pipeline.sources
     why = reasons(shown, query, kit, ids) if query.reasons else [None] * len(shown)
-    columns = zip(names, shown.value.tolist(), shown.sources.tolist(), why, strict=True)
+    prices = shown.noted.get("price", np.zeros(len(shown), np.int64)).tolist()
+    by = [[s.name for b, s in enumerate(sources) if mask >> b & 1] for mask in shown.sources.tolist()]
+    columns = zip(names, shown.value.tolist(), by, why, prices, strict=True)
     return [
-        Item(id=i, score=score, position=p, sources=[s.name for b, s in enumerate(sources) if mask >> b & 1], reasons=r)
-        for p, (i, score, mask, r) in enumerate(columns, start=1)
+        Item(id=i, score=score, position=p, sources=s, reasons=r, price=price)
+        for p, (i, score, s, r, price) in enumerate(columns, start=1)
     ]
 
 

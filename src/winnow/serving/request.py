@@ -64,13 +64,14 @@ class Reason(Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 
 class Item(Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """One item of a reply; positions count from 1."""
+    """One item of a reply; positions count from 1. An ad has the price of a click, in micros."""
 
     id: str
     score: float
     position: int
     sources: list[str]
     reasons: list[Reason] | None = None
+    price: int = 0
 
 
 class RankReply(Struct, kw_only=True, frozen=True):

@@ -12,6 +12,7 @@ from winnow.core.time import now_us
 from winnow.encoders.encodings import MEDIA
 from winnow.features.live import LiveReader
 from winnow.retrieval.probe import Measured
+from winnow.serving.charging import charging
 from winnow.serving.desk import Desk, Observe, unobserved
 from winnow.serving.effects import ServedLog
 from winnow.serving.gallery import Gallery
@@ -73,6 +74,7 @@ class Runtime:
                 tail=tail,
                 pictures=files,
                 encodings=stores.encodings,
+                folder=stores.folder,
             )
             self.desks[name] = Desk(
                 system,
@@ -94,7 +96,8 @@ class Runtime:
         ingester = _own_ingester(stores)
         runtime = cls(stores)
         if ingester is not None:
-            runtime._spawn("ingester", lambda: _follow(ingester, runtime._stop, stores.settings.ingest.poll_ms / 1000))
+            poll_s, charges = stores.settings.ingest.poll_ms / 1000, charging(stores)
+            runtime._spawn("ingester", lambda: _follow(ingester, runtime._stop, poll_s=poll_s, each=charges))
         runtime.start()
         return runtime
 
@@ -214,6 +217,6 @@ def _own_ingester(stores: Stores) -> Ingester | None:
     return ingester
 
 
-def _follow(ingester: Ingester, stop: threading.Event, poll_s: float) -> None:
-    ingester.run(stop, poll_s=poll_s)
+def _follow(ingester: Ingester, stop: threading.Event, *, poll_s: float, each: Callable[[], None]) -> None:
+    ingester.run(stop, poll_s=poll_s, each=each)
     ingester.close()

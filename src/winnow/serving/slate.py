@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from winnow.serving.value import in_order_of_time
 class Step(Declared):
     """One rearrangement of the candidates; a step may also leave out what others stand for."""
 
+    notes: ClassVar[tuple[str, ...]] = ()  # what it notes about candidates (`Candidates.noted`), for the served log
+    essential: ClassVar[bool] = False  # whether it takes part whatever order is asked for
+
     @property
     def name(self) -> str:
         """How traces call it."""
@@ -45,6 +48,10 @@ class Step(Declared):
             kit: what it is served with.
         """
         raise NotImplementedError
+
+    def without(self, candidates: Candidates, query: Query, kit: Kit) -> Candidates:
+        """What goes on when the step has failed: all candidates as they came."""
+        return candidates
 
 
 @dataclass(frozen=True)
@@ -263,9 +270,11 @@ class Explore(Step):
 
 def arrange(steps: Sequence[Step], candidates: Candidates, query: Query, kit: Kit, trace: Trace) -> Candidates:
     """The candidates after every step; a step that fails leaves the order as it was, and order of time stays."""
-    for step in steps if len(candidates) and not in_order_of_time(query, trace) else ():
+    steps = [step for step in steps if step.essential or not in_order_of_time(query, trace)]
+    for step in steps if len(candidates) else ():
         with trace.stage("slate", step.name, came=len(candidates)) as stage:
-            told = "the list is not rearranged by it"
-            candidates = trace.attempt(stage, step.arrange, candidates, query, kit, otherwise=candidates, told=told)
+            told, given = "the list is not rearranged by it", (candidates, query, kit)
+            arranged = trace.attempt(stage, step.arrange, *given, otherwise=None, told=told)
+            candidates = step.without(*given) if arranged is None else arranged
         trace.keep_order(step.name, candidates)
     return candidates

@@ -86,29 +86,31 @@ def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None
     history = stores.history
     rows = labelled(system, history, as_of).filter(pl.col("state") == "final")
     at = rows["at"].to_numpy()
-    split = split or _cut(at, as_of, may_be_few=album is not None)
-    cut = _parts(system, history, rows, split=split)
+    chosen = split or _cut(at, as_of, may_be_few=album is not None)
+    cut = _parts(system, history, rows, split=chosen)
+    if split is None and album is None:
+        _demand_rows(system, cut)
     source, plan = HistorySource(history), Plan.of(system.features, system.labels)
     state, parts = state_of(stores, system.features, source), {}
-    robots = _robots(system, history, until=parse_time(split.train_until))
+    robots = _robots(system, history, until=parse_time(chosen.train_until))
     for name, part in cut.items():
-        part = part if name == "test" else part.filter(~pl.col(system.labels.user_role).is_in(robots))
-        served = as_served(system, history, part)
-        parts[name] = _examples(system, part, plan=plan, state=state, served=served)
+        people = part if name == "test" else part.filter(~pl.col(system.labels.user_role).is_in(robots))
+        served = as_served(system, history, people)
+        parts[name] = _examples(system, people, plan=plan, state=state, served=served)
         if name == "train":
-            asked = moments_of(system, part)
+            asked = moments_of(system, people)
             refuse_later_inputs(
                 plan,
                 replace(asked, at=served.moments(asked.at)),
-                part["known_at"].to_numpy(),
+                people["known_at"].to_numpy(),
                 whole=state,
                 until=lambda moment: state_of(stores, system.features, Until(source, moment)),
             )
-    catalogue = _catalogue(system, plan, history=history, state=state, at=parse_time(split.train_until))
+    catalogue = _catalogue(system, plan, history=history, state=state, at=parse_time(chosen.train_until))
     if album is not None:
         album = album.learned(_liked(parts["train"]))
     posts = {} if system.pipeline.ranks else {name: content.labelled(stores, system, p) for name, p in parts.items()}
-    return Dataset(plan, split, parts["train"], parts["valid"], parts["test"], catalogue, state, album, posts)
+    return Dataset(plan, chosen, parts["train"], parts["valid"], parts["test"], catalogue, state, album, posts)
 
 
 def _cut(at: NDArray[np.int64], as_of: int, *, may_be_few: bool) -> TimeSplit:
@@ -132,12 +134,23 @@ def _parts(system: System, history: History, rows: pl.DataFrame, *, split: TimeS
         if not system.labels.waits and name != "test":
             known = labelled(system, history, parse_time(split.train_until if name == "train" else split.valid_until))
             parts[name] = known.filter(pl.col("state") == "final", pl.col("seq").is_in(parts[name]["seq"].implode()))
-    if not system.labels.waits and not all(map(len, parts.values())):
-        counts = ", ".join(f"{len(part)} in {name}" for name, part in parts.items())
+    return parts
+
+
+def _demand_rows(system: System, parts: Mapping[str, pl.DataFrame]) -> None:
+    """Raises when a part holds nothing to learn from or to judge by."""
+    if all(map(len, parts.values())):
+        return
+    counts = ", ".join(f"{len(part)} in {name}" for name, part in parts.items())
+    if system.labels.waits:
+        why = (
+            f"a row teaches a part only when its label window of {system.labels.within} has passed before the part ends"
+        )
+        fix = "collect for longer, or give a shorter Retrain(embargo=...) where labels come sooner"
+    else:
         why = "a finding teaches a part only when the log knew it before the part ended"
         fix = "wait for more findings, or import an old log with `winnow import`, which keeps its times"
-        raise InputError(Problem("too-few-rows", f"a part has no labelled rows: {counts}", "", why, fix))
-    return parts
+    raise InputError(Problem("too-few-rows", f"a part has no labelled rows: {counts}", "", why, fix))
 
 
 def _robots(system: System, history: History, *, until: int) -> list[int]:

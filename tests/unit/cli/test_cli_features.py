@@ -162,7 +162,7 @@ def test_skew_is_zero_on_what_was_served(run, project):
 def test_skew_reports_one_tampered_value_with_its_example(run, project, monkeypatch):
     from winnow.serving import effects
 
-    real, name = effects._numbers, "user_impression_count_1d"
+    real, name = effects.matrix, "user_impression_count_1d"
 
     def tampered(prefix, names, values):
         if prefix == "feature_":
@@ -170,7 +170,7 @@ def test_skew_reports_one_tampered_value_with_its_example(run, project, monkeypa
             values[4, names.index(name)] += 1
         return real(prefix, names, values)
 
-    monkeypatch.setattr(effects, "_numbers", tampered)
+    monkeypatch.setattr(effects, "matrix", tampered)
     reply = project.rank(SYSTEM, user="u1")
     project.runtime.close()
     status, printed = run(f"features skew {SYSTEM} --json -p {project.folder}")
