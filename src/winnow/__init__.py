@@ -43,6 +43,8 @@ _PLACES = {
     "models.fm": "FM",
     "models.deepfm": "DeepFM",
     "models.behaviour": "BehaviourAttention",
+    "models.sampling": "Sampled",
+    "models.vocabulary": "Hashing",
     "models.ple": "PLE",
     "models.action_transformer": "ActionTransformer",
     "serving.pipeline": "Pipeline",
