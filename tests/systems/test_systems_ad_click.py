@@ -1,5 +1,6 @@
 """The ad system from a log of the past to charged clicks: trained, served, priced, charged once, paced, capped."""
 
+import re
 import shutil
 from dataclasses import replace
 from itertools import pairwise
@@ -42,7 +43,10 @@ def world():
 def template(world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ads") / "market"
     project = Project.init(folder, NAME)
-    text = systems.source(NAME).replace("p99=ms(100)", "p99=ms(2000)").replace("w.DCN()", "w.GradientBoosting()")
+    text = systems.source(NAME).replace("p99=ms(100)", "p99=ms(2000)")
+    quick = "textbook, modern = w.GradientBoosting(), w.GradientBoosting(epochs=60)\n"
+    text, times = re.subn(r"textbook, modern = .*\n", quick, text)
+    assert times == 1
     project.system_files[0].write_text(text)
     project = Project(folder)
     until = now_us() - to_us(days(1)) // 4

@@ -77,8 +77,10 @@ features = [
     w.last(click.ad, by=user, k=20, columns=(ad.group, ad.creative)),
 ]  # fmt: skip
 
-# 4. Model ---------------------------------------------------------------------------------------
-ranking = w.Ladder(L0=w.Formula("ad_click_rate_ever"), L1=w.GradientBoosting(), L2=w.DCN(), calibrate="isotonic")
+# 4. Model: calibrated per surface and advertiser, since prices are made of it -----------------------
+segments = w.Segmented(("request_surface", "ad_group_campaign_advertiser"))
+textbook, modern = (w.GradientBoosting(), w.Ftrl()), (w.DCN(), w.BehaviourAttention())
+ranking = w.Ladder(L0=w.Formula("ad_click_rate_ever"), L1=textbook, L2=modern, calibrate=segments)
 
 # 5. Serve: eligible, light rank by bid x click rate, heavy rank, auction ---------------------------
 pipeline = w.Pipeline(

@@ -1,10 +1,7 @@
 """Personalised news feed: posts of friends, groups and strangers, ordered for one member."""
 
 import winnow as w
-from winnow import days, filters, hours, labels, minutes, ms, policy, slate, sources
-from winnow.data.ties import Bond, Tie
-from winnow.features.ties import Mutual, Tenure, Tied
-from winnow.serving.sources_graph import Circle, Discussed, Of
+from winnow import days, filters, graph, hours, labels, minutes, ms, policy, slate, sources
 
 # 1. Frame ---------------------------------------------------------------------------------------
 frame = w.Frame(
@@ -32,10 +29,10 @@ click, like, comment, share, hide, visit, skip = (
 )
 
 
-def bond(made: str, undone: str, to: w.Table = member, mutual: bool = False) -> Bond:
+def bond(made: str, undone: str, to: w.Table = member, mutual: bool = False) -> w.Bond:
     """A state that one event makes and another ends."""
     refs = {"member": member, "group" if to is group else "author": to}
-    return Bond(Tie(made, refs=refs), Tie(undone, refs=refs), mutual=mutual)
+    return w.Bond(w.Tie(made, refs=refs), w.Tie(undone, refs=refs), mutual=mutual)
 
 
 following, friends = bond("follow", "unfollow"), bond("befriend", "unfriend", mutual=True)
@@ -71,8 +68,8 @@ features = [
     w.column(post.group), w.age(post.created_at),
     *record(member), *record(post), *record(post.author), *record(post.topic), *record(post.group),
     *affinity(post.author), *affinity(post.topic), *affinity(post.group),
-    Tied(following, by=(member, post.author)), Tied(joined, by=(member, post.group)),
-    Tenure(friends, by=(member, post.author)), Mutual(friends, by=(member, post.author)),
+    w.tied(following, by=(member, post.author)), w.tied(joined, by=(member, post.group)),
+    w.tenure(friends, by=(member, post.author)), w.mutual(friends, by=(member, post.author)),
     w.since(seen, by=member), w.since(comment, by=post),
     w.similarity(w.embed(post.text), liked), w.last(seen.post, by=member, k=50, columns=(post.author, post.topic)),
     *(w.last(e.post, by=member, k=50, columns=(post.author, post.topic)) for e in (like, comment, click)),
@@ -80,16 +77,17 @@ features = [
 
 # 4. Model: two ladders, one evaluator -------------------------------------------------------------
 retrieval = w.Ladder(L0=w.Popularity(half_life=days(1)), L1=w.TwoTower(), L2=w.SequenceTower())
-trees, net = w.GradientBoosting(learning_rate=0.1), w.MultiTask()
+trees, net = w.GradientBoosting(learning_rate=0.1), w.ActionTransformer()
 ranking = w.Ladder(L0=w.Formula("post_like_rate_1d"), L1=(trees, w.DCN()), L2=(w.Blend((net, trees)), net))
 
 # 5. Serve -----------------------------------------------------------------------------------------
-people = (Circle(of, by=post.author, but=(blocked, muted)) for of in (following, friends))
-circles = (*people, Circle(joined, by=post.group))
+people = (graph.Circle(of, by=post.author, but=(blocked, muted)) for of in (following, friends))
+circles = (*people, graph.Circle(joined, by=post.group))
 pipeline = w.Pipeline(
     sources=[
-        *(Of(circle, newest=post.created_at, limit=200) for circle in circles), Discussed(seen, of=comment, limit=50),
-        sources.Nearest(limit=150), sources.Popular(like, limit=100, window=hours(12)),
+        *(graph.Of(circle, newest=post.created_at, limit=200) for circle in circles),
+        graph.Discussed(seen, of=comment, limit=50), sources.Nearest(limit=150),
+        sources.Popular(like, limit=100, window=hours(12)),
     ],
     filters=[filters.Seen(seen, last=500, again=comment), filters.Hidden(hide, by=post.author),
              filters.OlderThan(days(14), of=post.created_at)],
