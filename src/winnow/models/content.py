@@ -134,10 +134,6 @@ class ContentScorer(Protocol):
         """For each post the words that speak for its heads of probability `least` or more, in order of place."""
         ...
 
-
-class Explained(ContentScorer, Protocol):
-    """A fitted model that can be asked about chosen heads."""
-
     def spoken(self, content: Content, wanted: NDArray[np.bool_]) -> list[list[Span]]:
         """For each post the words that speak for its wanted heads, bool [N, H], in order of place."""
         ...
@@ -180,7 +176,7 @@ class ContentModel(Declared):
         raise NotImplementedError
 
     @classmethod
-    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> "Explained":
+    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> "ContentScorer":
         """The fitted model, not calibrated."""
         raise NotImplementedError
 
@@ -210,7 +206,7 @@ class ContentModel(Declared):
 class Calibrated:
     """A fitted model whose probabilities mean what they say."""
 
-    scorer: Explained
+    scorer: ContentScorer
     calibration: Calibration
 
     @property
@@ -224,7 +220,11 @@ class Calibrated:
 
     def spans(self, content: Content, *, least: float = 0.5) -> list[list[Span]]:
         """As of the model, for heads whose calibrated probability is `least` or more."""
-        return self.scorer.spoken(content, self.score(content) >= least)
+        return self.spoken(content, self.score(content) >= least)
+
+    def spoken(self, content: Content, wanted: NDArray[np.bool_]) -> list[list[Span]]:
+        """As of the model."""
+        return self.scorer.spoken(content, wanted)
 
 
 def load_content_scorer(folder: Path, *, threads: int = 1, encode: Encode | None = None) -> ContentScorer:

@@ -16,7 +16,7 @@ from winnow.features.batch import Floats
 from winnow.media.normalise import Normal
 from winnow.models.artefact import Artefact
 from winnow.models.base import Run
-from winnow.models.content import Content, ContentModel, Explained, Labelled, Span
+from winnow.models.content import Content, ContentModel, ContentScorer, Labelled, Span
 from winnow.models.content_inputs import ANSWERS, FILE, Inputs, modalities
 from winnow.models.content_linear import class_weights, weight_shift
 from winnow.models.content_ngrams import NGrams, NGramsScorer, probabilities
@@ -126,7 +126,7 @@ class EarlyFusion(ContentModel):
         return shift
 
     @classmethod
-    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> Explained:
+    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> ContentScorer:
         session = Session.open(artefact.path(_NETWORK), threads=threads)
         return FusionScorer(NGramsScorer.open(artefact), Inputs.open(artefact), session, encode, load(artefact))
 

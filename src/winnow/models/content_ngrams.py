@@ -14,7 +14,7 @@ from winnow.media.ngrams import Grams, ngrams
 from winnow.media.normalise import Normal
 from winnow.models.artefact import Artefact
 from winnow.models.base import Run
-from winnow.models.content import Content, ContentModel, Explained, Labelled, Span
+from winnow.models.content import Content, ContentModel, ContentScorer, Labelled, Span
 from winnow.models.content_linear import Linear, class_weights, fitted, weight_shift
 from winnow.models.content_spans import word_spans
 
@@ -68,7 +68,7 @@ class NGrams(ContentModel):
         return whole
 
     @classmethod
-    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> Explained:
+    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> ContentScorer:
         return NGramsScorer.open(artefact)
 
 
@@ -178,8 +178,9 @@ class NGramsScorer:
         out: list[list[Span]] = []
         for row, normal in enumerate(content.normal):
             part = slice(grams.indptr[row], grams.indptr[row + 1])
-            values = dict(zip(*self._row(x, row), strict=True))
-            shares = np.array([values.get(int(column), 0.0) for column in at[part]])
+            columns, values = self._row(x, row)
+            places = np.minimum(np.searchsorted(columns, at[part]), len(columns) - 1)
+            shares = np.where(at[part] >= 0, values[places], 0.0) if len(columns) else np.zeros(len(at[part]))
             counts = np.bincount(at[part] + 1, minlength=1)[at[part] + 1]
             heads = {self.heads[c]: shares / counts * against[at[part], c] for c in np.flatnonzero(wanted[row])}
             out.append(word_spans(normal, heads, grams.starts[part], grams.stops[part]))
@@ -188,7 +189,7 @@ class NGramsScorer:
     @staticmethod
     def _row(x: Any, row: int) -> tuple[NDArray[np.int32], Values]:
         part = slice(x.indptr[row], x.indptr[row + 1])
-        return x.indices[part], x.data[part]
+        return x.indices[part], x.data[part]  # ascending columns
 
     @cached_property
     def _contrast(self) -> Floats:

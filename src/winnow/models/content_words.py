@@ -18,7 +18,7 @@ from winnow.media.normalise import Normal
 from winnow.models.artefact import Artefact
 from winnow.models.base import Run
 from winnow.models.calibration import Method
-from winnow.models.content import Content, ContentModel, Explained, Labelled, Span
+from winnow.models.content import Content, ContentModel, ContentScorer, Labelled, Span
 from winnow.models.content_spans import strongest
 
 FILE = "words.json"
@@ -84,7 +84,7 @@ class WordList(ContentModel):
         return {often[i]: round(float(odds[i]), 4) for i in order}
 
     @classmethod
-    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> Explained:
+    def open(cls, artefact: Artefact, threads: int, encode: Encode | None = None) -> ContentScorer:
         stored = json.loads(artefact.path(FILE).read_text())
         rules = [(re.compile(pattern), head, weight) for pattern, head, weight in stored["rules"]]
         return WordListScorer(tuple(artefact.fact("heads")), stored["words"], rules)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # a list of words needs no models
     from winnow.models.content_regions import Region
 
 Floats = NDArray[np.float64]
+TOGETHER = 64  # posts for which the deadline of a panel holds
 MOST_HANGING = 8  # questions that a judge may leave unanswered before it is asked no more
 _log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Panel:
 
     Args:
         judges: in any order.
-        deadline_s: seconds that they may take, all at once.
+        deadline_s: seconds that they may take, all at once; for more than `TOGETHER` posts as much longer.
     """
 
     judges: Sequence[Judge]
@@ -147,7 +148,7 @@ class Panel:
 
     def _asked(self, posts: Sequence[Post]) -> list[Judgement | None]:
         asked = [_Asked(judge, posts) if self._free(place) else None for place, judge in enumerate(self.judges)]
-        give_up_at = time.monotonic() + self.deadline_s
+        give_up_at = time.monotonic() + self.deadline_s * max(1.0, len(posts) / TOGETHER)
         said = [one.answer(give_up_at) if one else None for one in asked]
         for place, one in enumerate(asked):
             if one and one.hangs:

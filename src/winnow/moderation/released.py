@@ -49,7 +49,7 @@ class ReleasedJudge:
         for place, head in enumerate(scorer.heads):
             if head in self.heads:
                 table[:, self.heads.index(head)] = found[:, place]
-        spans, inputs = spans_of(scorer, content), [post.inputs for post in posts]
+        spans, inputs = spans_of(scorer, content, found), [post.inputs for post in posts]
         return Judgement(self.heads, table, spans, self._name(kit.bundle.release), inputs)
 
     def regions(self, posts: Sequence[Post]) -> list[list[Region]]:

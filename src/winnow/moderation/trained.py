@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from winnow.core.errors import InputError, Problem
 from winnow.encoders.base import Encode
@@ -13,6 +14,8 @@ from winnow.models.content import Content, ContentScorer, load_content_scorer
 from winnow.models.content_regions import Region, regions
 from winnow.moderation.judge import Judgement, Span
 from winnow.moderation.post import Post
+
+_LIKELY = 0.5  # probability of a harm from which it is explained
 
 
 class ContentJudge:
@@ -66,7 +69,7 @@ class ContentJudge:
         bare = np.array([not post.text and bool(post.image_hash) for post in posts], np.bool_)
         table[bare & np.isnan(content.pictures).all(axis=1)] = np.nan  # a picture that is not at hand, and nothing else
         return Judgement(
-            self.heads, table, spans_of(self._scorer, content), self.model, [post.inputs for post in posts]
+            self.heads, table, spans_of(self._scorer, content, table), self.model, [post.inputs for post in posts]
         )
 
     def regions(self, posts: Sequence[Post], *, least: float = 0.5) -> list[list[Region]]:
@@ -87,9 +90,10 @@ class ContentJudge:
         return Content.of([post.text for post in posts], self._encode, pictures=vectors)
 
 
-def spans_of(scorer: ContentScorer, content: Content) -> list[list[Span]]:
-    """What spoke for the harms of each post."""
-    return [[Span(s.head, s.start, s.end, told(s.weight)) for s in found] for found in scorer.spans(content)]
+def spans_of(scorer: ContentScorer, content: Content, table: NDArray[np.floating]) -> list[list[Span]]:
+    """What spoke for the harms of each post that are more probable than not, by their probabilities [N, H]."""
+    found = scorer.spoken(content, table >= _LIKELY)
+    return [[Span(s.head, s.start, s.end, told(s.weight)) for s in spans] for spans in found]
 
 
 def told(weight: float) -> float:

@@ -11,7 +11,6 @@ from winnow.core.candidates import Floats
 from winnow.core.declare import canonical
 from winnow.core.errors import Conflict, Problem, Unavailable, WinnowError
 from winnow.core.system import System
-from winnow.encoders.encodings import Encodings
 from winnow.features.batch import FeatureBatch
 from winnow.features.plan import Plan
 from winnow.models.base import Scorer, load_scorer
@@ -116,7 +115,6 @@ def load(
     *,
     bad: Mapping[str, str] | None = None,
     pictures: PictureFiles | None = None,
-    encodings: Encodings | None = None,
 ) -> Bundle:
     """A release in memory.
 
@@ -126,26 +124,22 @@ def load(
         bad: files that are damaged → what is wrong with them. When given, parts that need such a file, or fail to
             load, are left out and listed in `faults`; when None, the first failure is raised.
         pictures: of the items, for systems that search by them.
-        encodings: opens the encoders of systems that judge content.
 
     Raises:
         Conflict: `plan-differs` when the features were declared differently when the release was built.
         Unavailable: `release-corrupt` and what the parts raise.
     """
-    return _Loading(release, system, bad, pictures, encodings).bundle()
+    return _Loading(release, system, bad, pictures).bundle()
 
 
 class _Loading:
     """The steps of `load`."""
 
-    def __init__(
-        self, release: Release, system: System, bad: Mapping[str, str] | None, pictures: PictureFiles | None,
-        encodings: Encodings | None,
-    ):  # fmt: skip
+    def __init__(self, release: Release, system: System, bad: Mapping[str, str] | None, pictures: PictureFiles | None):
         # The working copy may be edited while the release serves: it counts only where the release brings no own.
         self.release, self.system, self.bad = release, release.system() or system, bad
         self.faults: dict[str, str] = {}
-        self.pictures, self.encodings = pictures, encodings
+        self.pictures = pictures
 
     @cached_property
     def serving(self) -> Mapping[str, str]:
@@ -209,9 +203,8 @@ class _Loading:
         return Rung(name, load_scorer(folder), Calibration.open(folder))
 
     def content(self) -> ContentScorer:
-        sentences = self.system.pipeline.sentences
-        encode = self.encodings.opened(sentences) if self.encodings is not None and sentences is not None else None
-        return load_content_scorer(self.release.folder / "ranking" / self.serving["ranking"], encode=encode)
+        # Without an encoder: an explanation that encodes a post without each of its words costs more than judging it.
+        return load_content_scorer(self.release.folder / "ranking" / self.serving["ranking"])
 
     def space(self) -> VectorSpace:
         folder, labels = self.release.folder / "retrieval", self.system.labels

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from winnow.core.candidates import Candidates, Floats, Ints
 from winnow.core.errors import Conflict, NotFound, Problem, Unavailable, WinnowError
 from winnow.core.system import System
 from winnow.data.ids import IdMap
-from winnow.encoders.encodings import Encodings
 from winnow.features.live import LiveReader
 from winnow.features.live.layout import pair_name
 from winnow.releases import manifest as manifests
@@ -47,17 +45,15 @@ class Renewal:
         tail: follows the log, so that changed items are encoded again at once; None to see new and gone ones only,
             with every renewal.
         pictures: of the items, for systems that search by them.
-        encodings: opens the encoders of systems that judge content.
         folder: of the project.
     """
 
     def __init__(
         self, system: System, *, registry: Registry, live: LiveReader, ids: IdMap, tail: Tail | None = None,
-        pictures: PictureFiles | None = None, encodings: Encodings | None = None, folder: Path | None = None,
+        pictures: PictureFiles | None = None, folder: Path | None = None,
     ):  # fmt: skip
         self._system, self._registry, self._live, self._ids = system, registry, live, ids
-        self._tail, self._folder = tail, folder
-        self._parts: dict[str, Any] = {"pictures": pictures, "encodings": encodings}  # what loading takes besides
+        self._tail, self._pictures, self._folder = tail, pictures, folder
         self.trouble: Problem | None = None  # why the release that should serve does not, or not wholly
 
     def next(self, now: Kit | None) -> Kit | None:
@@ -89,7 +85,7 @@ class Renewal:
             self.trouble = None
             return now
         try:
-            bundle = load(self._registry.open(self._system.name, release), self._system, **self._parts)
+            bundle = load(self._registry.open(self._system.name, release), self._system, pictures=self._pictures)
             self._demand_live(bundle.system)
         except WinnowError as error:
             return self._stand_in(release, error, now)
@@ -118,7 +114,7 @@ class Renewal:
         folder = self._registry.root / self._system.name / release
         try:
             found, bad = Release(folder, manifests.read(folder)), damaged(error, folder)
-            return load(found, self._system, bad=bad, **self._parts)
+            return load(found, self._system, bad=bad, pictures=self._pictures)
         except WinnowError:
             return None
 

@@ -73,7 +73,6 @@ class Runtime:
                 ids=ids,
                 tail=tail,
                 pictures=files,
-                encodings=stores.encodings,
                 folder=stores.folder,
             )
             self.desks[name] = Desk(
