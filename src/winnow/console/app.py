@@ -28,8 +28,8 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-_INDEX, _SEARCH = "index.html", "search.html"
-_PLACES = {"/review": "review.html", "/appeals": "appeals.html"}
+_INDEX, _SEARCH, _REVIEW = "index.html", "search.html", "review.html"
+_PLACES = {"/review": _REVIEW, "/appeals": "appeals.html"}
 
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 Ids = Annotated[list[str], Body(embed=True, max_length=1000, description="ids of rows")]
@@ -49,8 +49,10 @@ def create(project: Project | None = None) -> FastAPI:
 
 
 def _index(project: Project) -> str:
-    """The page of a project: that of the search, where every system is one."""
+    """The page of a project: that of the search, where every system is one; of review, where all decide on content."""
     systems = project.systems.values()
+    if systems and not any(s.pipeline.ranks for s in systems):
+        return _REVIEW
     return _SEARCH if systems and all(s.alike and s.picture for s in systems) else _INDEX
 
 
@@ -68,8 +70,10 @@ class Page:
         folder = files("winnow.console") / "static"
         named = [file for file in folder.iterdir() if _suffix(file.name) in _TYPES]
         self._files = {f"/console/{file.name}": _reply(file.name, file.read_bytes()) for file in named}
-        self._files["/"] = self._files.pop(f"/console/{index}")
-        self._files |= {place: self._files.pop(f"/console/{name}") for place, name in _PLACES.items()}
+        places = {"/": index, **_PLACES}
+        self._files |= {place: self._files[f"/console/{name}"] for place, name in places.items()}
+        for name in set(places.values()):
+            del self._files[f"/console/{name}"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._answers(scope)(scope, receive, send)

@@ -11,6 +11,7 @@ from winnow.core.time import iso, now_us
 from winnow.experiments.declare import Experiment
 from winnow.http.site import Site, site_of
 from winnow.monitoring import metrics
+from winnow.project import shared
 from winnow.serving.desk import Desk
 from winnow.serving.value import check_trial, check_weights
 from winnow.serving.whatif import asked, finite, whatif
@@ -171,10 +172,13 @@ def _summary(desk: Desk) -> dict[str, Any]:
         "hash": system.hash,
         "release": _release(desk),
         "trouble": _trouble(desk),
-        "user": system.labels.user.name,
-        "item": system.labels.item.name,
+        "ranks": system.pipeline.ranks,
+        "user": (user := system.labels.user).name,
+        "user_key": user.key,
+        "item": (item := system.labels.item).name,
+        "item_key": item.key,
         "heads": list(system.labels.heads),
-        "events": sorted({e.name for e in (system.labels.of, *(h.events for h in system.labels.heads.values()))}),
+        "events": sorted(n for n, e in shared.events([system]).items() if {user, item} <= set(e.refs.values())),
         "size": system.pipeline.size,
         "items": desk.kit.catalogue.size if desk.ready else None,
     }

@@ -141,7 +141,7 @@ class Of(Source):
 
     def tell(self, rows: Ints, query: Query, kit: Kit) -> list[Told]:
         column = self.circle.by.columns[-1]
-        return [Told("tie", f"of your circle ({self.circle.bond.name} of its {column})", column=column)] * len(rows)
+        return [Told("tie", f"its {column} is one you {self.circle.bond.name}", column=column)] * len(rows)
 
 
 @dataclass(frozen=True)

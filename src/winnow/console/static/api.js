@@ -36,6 +36,8 @@ export const postEvents = (events) => send("POST", "/v1/events", { events });
 
 const items = async (asked) => (await asked).items;
 
+export const systems = () => items(send("GET", "/v1/systems"));
+
 export const search = (table, text, limit) => items(send("GET", `/v1/tables/${table}?${query({ query: text, limit })}`));
 
 export const rows = async (table, ids) => (ids.length ? items(send("POST", `/v1/tables/${table}/rows`, { ids })) : []);

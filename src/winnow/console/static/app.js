@@ -3,27 +3,26 @@
 import * as api from "./api.js";
 import { show } from "./list.js";
 import { past, picker, present } from "./person.js";
-import { part, personName, videoTitle } from "./words.js";
+import { call, part, personName, titleOf } from "./words.js";
 
-const SYSTEM = "video_recommendation";
-const KEYS = { user: "user_id", video: "video_id" };
 const SIZE = 15;
 const PAST = 30;
 const WAITS_MS = [60, 90, 120, 180, 250, 400, 600, 800];
-const HEADS = { click: "Click", long_view: "Long view", like: "Like", watch_s: "Watch time" };
+const HEADS = { click: "Click", long_view: "Long view", like: "Like", watch_s: "Watch time", dwell_s: "Time spent" };
+const PASTS = { watch: "Watched", click: "Opened", like: "Liked" }; // of what a person did, the first that there is
 
 const at = (id) => document.getElementById(id);
-const state = { user: null, reply: null, rows: new Map(), watched: [], busy: false };
+const state = { about: null, user: null, reply: null, rows: new Map(), watched: [], busy: false };
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 async function learn(ids) {
   const missing = [...new Set(ids)].filter((id) => !state.rows.has(id));
-  const rows = await api.rows("video", missing);
-  for (const row of rows) state.rows.set(String(row[KEYS.video]), row);
+  const { item, item_key } = state.about;
+  for (const row of await api.rows(item, missing)) state.rows.set(String(row[item_key]), row);
 }
 
-// The videos in a reply: those shown, and those that reasons speak of.
+// The items in a reply: those shown, and those that reasons speak of.
 const named = (reply) =>
   reply.items.flatMap((item) => [item.id, ...(item.reasons ?? []).map((reason) => reason.item)]).filter(Boolean);
 
@@ -33,25 +32,27 @@ async function open(user) {
   state.user = user;
   history.replaceState(null, "", `#${encodeURIComponent(user)}`);
   await attempt(async () => {
+    const about = state.about;
     const [rows, events, reply] = await Promise.all([
-      api.rows("user", [user]), api.eventsOf("user", user, "watch", PAST), api.rank(SYSTEM, user, SIZE),
+      api.rows(about.user, [user]), api.eventsOf(about.user, user, about.past, PAST), api.rank(about.name, user, SIZE),
     ]);
-    state.watched = events;
-    await learn([...named(reply), ...events.map((event) => event.video)]);
-    present(user, rows[0], KEYS.user);
-    past(events, state.rows);
+    state.watched = events.map((event) => ({ item: event[about.item], at: event.at }));
+    await learn([...named(reply), ...state.watched.map((event) => event.item)]);
+    present(user, rows[0], about.user_key);
+    past(state.watched, state.rows, PASTS[about.past]);
     draw(reply, null);
-    at("change").textContent = "Watch, like or hide something: the next list will differ.";
+    at("change").textContent = `${about.open}, like or hide something: the next list will differ.`;
   });
 }
 
 async function anyone() {
   await attempt(async () => {
     const letter = String.fromCharCode(97 + Math.floor(Math.random() * 26));
-    let rows = await api.search("user", letter, 50);
-    if (!rows.length) rows = await api.search("user", "", 50);
-    if (!rows.length) throw new Error("There is nobody in the table `user` yet: import some data first.");
-    await open(String(rows[Math.floor(Math.random() * rows.length)][KEYS.user]));
+    const { user, user_key } = state.about;
+    let rows = await api.search(user, letter, 50);
+    if (!rows.length) rows = await api.search(user, "", 50);
+    if (!rows.length) throw new Error(`There is nobody in the table \`${user}\` yet: import some data first.`);
+    await open(String(rows[Math.floor(Math.random() * rows.length)][user_key]));
   });
 }
 
@@ -60,16 +61,17 @@ async function anyone() {
 function headsOf(reply, item) {
   const predicted = reply.explanation?.items?.find((one) => one.id === item.id)?.heads ?? {};
   return Object.entries(predicted).map(([name, value]) => ({
-    name, value, label: HEADS[name] ?? part(name), type: name === "watch_s" ? "amount" : "binary",
+    name, value, label: HEADS[name] ?? part(name), type: name.endsWith("_s") ? "amount" : "binary",
   }));
 }
 
 function draw(reply, before) {
   state.reply = reply;
-  at("list-title").textContent = `Videos for ${personName(state.user)}`;
-  const moved = show(reply, { rows: state.rows, headsOf, before, act });
+  at("list-title").textContent = `${state.about.nouns} for ${personName(state.user)}`;
+  const { open, events } = state.about;
+  const moved = show(reply, { rows: state.rows, headsOf, before, act, open, acts: events });
   at("empty").hidden = reply.items.length > 0;
-  at("empty").textContent = "Nothing left to show: this person has seen every video that may be shown.";
+  at("empty").textContent = "Nothing left to show: this person has seen everything that may be shown.";
   facts(reply);
   stages(reply);
   return moved;
@@ -110,18 +112,19 @@ function stageRow(stage) {
 // Acting ------------------------------------------------------------------------------------------------------------
 
 function eventsFor(kind, item) {
-  const { user, reply, rows } = state;
+  const { about, user, reply, rows } = state;
   const seconds = rows.get(item.id)?.duration_s ?? 60;
   const event = (type, more) => ({
-    event_id: `${reply.recommendation_id}-${item.id}-${type}`, type, user, video: item.id,
+    event_id: `${reply.recommendation_id}-${item.id}-${type}`, type, [about.user]: user, [about.item]: item.id,
     recommendation_id: reply.recommendation_id, ...more,
   });
   const seen = event("impression", { surface: "home", position: item.position });
-  const watched = [event("click"), event("watch", { seconds, long: true })];
-  return { watch: [seen, ...watched], like: [seen, ...watched, event("like")], hide: [seen, event("hide")] }[kind];
+  const opened = [event("click"), event("watch", { seconds, long: true })];
+  const acts = { open: [seen, ...opened], like: [seen, ...opened, event("like")], hide: [seen, event("hide")] };
+  return acts[kind].filter((one) => about.events.includes(one.type));
 }
 
-const DONE = { watch: "Watched", like: "Watched and liked", hide: "Hidden" };
+const done = (kind) => ({ open: PASTS[state.about.past], like: "Liked", hide: "Hidden" })[kind];
 
 async function act(kind, item) {
   if (state.busy) return;
@@ -132,9 +135,9 @@ async function act(kind, item) {
     const before = state.reply.items.map((one) => one.id).filter((id) => id !== item.id);
     const reply = await nextList(item.id);
     await learn(named(reply));
-    if (kind !== "hide") state.watched = [{ video: item.id, at: Date.now() * 1000 }, ...state.watched];
-    past(state.watched, state.rows, item.id);
-    tell(DONE[kind], item.id, draw(reply, before));
+    if (kind !== "hide") state.watched = [{ item: item.id, at: Date.now() * 1000 }, ...state.watched];
+    past(state.watched, state.rows, PASTS[state.about.past], item.id);
+    tell(done(kind), item.id, draw(reply, before));
     at("list-title").focus({ preventScroll: true });
   });
   at("list").classList.remove("busy");
@@ -146,7 +149,7 @@ async function nextList(gone) {
   let reply;
   for (const wait of WAITS_MS) {
     await pause(wait);
-    reply = await api.rank(SYSTEM, state.user, SIZE);
+    reply = await api.rank(state.about.name, state.user, SIZE);
     if (reply.items.every((item) => item.id !== gone)) break;
   }
   return reply;
@@ -156,7 +159,7 @@ function tell(done, id, moved) {
   const kinds = [...moved.values()];
   const count = (test) => kinds.filter(test).length;
   const [fresh, up, down] = [count((k) => k === "new"), count((k) => k > 0), count((k) => k < 0)];
-  const title = videoTitle(state.rows.get(id), id);
+  const title = titleOf(state.rows.get(id), id);
   at("change").textContent = `${done} “${title}”. ${fresh} new, ${up} up, ${down} down.`;
 }
 
@@ -191,11 +194,28 @@ function askForKey() {
   dialog.showModal();
 }
 
-function begin() {
+// Which system the page shows: the first that puts items in order for people.
+async function learnAbout() {
+  const about = (await api.systems()).find((one) => one.ranks && one.user !== one.item);
+  if (!about) throw new Error("No system of this project puts anything in order for people.");
+  const noun = call(about.item.replaceAll("_", " "));
+  const watches = about.events.includes("watch");
+  const past = Object.keys(PASTS).find((type) => about.events.includes(type)) ?? "click";
+  state.about = { ...about, past, nouns: `${noun}s`, open: watches ? "Watch" : "Open" };
+  at("system").textContent = about.name.replaceAll("_", " ");
+  picker({ table: about.user, key: about.user_key, choose: open, failed });
+}
+
+async function begin() {
+  let ready = false;
+  await attempt(async () => {
+    if (!state.about) await learnAbout();
+    ready = true;
+  });
+  if (!ready) return;
   const asked = decodeURIComponent(location.hash.slice(1));
   return asked ? open(asked) : anyone();
 }
 
-picker({ table: "user", key: KEYS.user, choose: open, failed });
 at("anyone").addEventListener("click", anyone);
 begin();

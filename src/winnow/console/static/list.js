@@ -1,6 +1,6 @@
-// The ranked list: what each video is, why it is there, and what has moved since the list before.
+// The ranked list: what each item is, why it is there, and what has moved since the list before.
 
-import { ago, duration, moment, part, percent, videoTitle } from "./words.js";
+import { ago, duration, moment, part, percent, tagsOf, titleOf } from "./words.js";
 import { picture } from "./picture.js";
 
 const template = document.getElementById("item");
@@ -17,13 +17,14 @@ function make(name, text, className) {
 }
 
 function byline(row) {
-  const said = [row?.author, (row?.tags ?? []).join(", "), row?.uploaded_at && ago(moment(row.uploaded_at))];
+  const when = row?.uploaded_at ?? row?.created_at;
+  const said = [row?.author, tagsOf(row).join(", "), when && ago(moment(when))];
   return said.filter(Boolean).flatMap((text, i) => (i ? [make("span", "·", "dot"), text] : [text]));
 }
 
 function reasonChips(item, rows) {
   return (item.reasons ?? []).map((reason, i) => {
-    const named = reason.item ? `“${videoTitle(rows.get(reason.item), reason.item)}”` : "";
+    const named = reason.item ? `“${titleOf(rows.get(reason.item), reason.item)}”` : "";
     const text = reason.text.replace(reason.item || "\0", () => named);
     return make("li", text.charAt(0).toUpperCase() + text.slice(1), `${reason.kind}${i < CHIPS ? "" : " further"}`);
   });
@@ -57,24 +58,25 @@ function mark(element, change) {
   return { new: ", new in the list", up: `, up ${change}`, down: `, down ${-change}` }[kind];
 }
 
-function entry(item, { rows, heads, most, change, act }) {
+function entry(item, { rows, heads, most, change, act, open, acts }) {
   const row = rows.get(item.id);
   const element = template.content.firstElementChild.cloneNode(true);
-  const title = videoTitle(row, item.id);
+  const title = titleOf(row, item.id);
   element.dataset.id = item.id;
   element.querySelector(".rank").textContent = item.position;
   const image = element.querySelector(".picture");
-  image.append(picture(item.id, row?.tags));
+  image.append(picture(item.id, tagsOf(row)));
   if (row?.duration_s) image.append(make("span", duration(row.duration_s), "duration"));
   const button = element.querySelector(".title");
   button.textContent = title;
-  button.setAttribute("aria-label", `Watch ${title}${mark(element, change)}`);
+  button.setAttribute("aria-label", `${open} ${title}${mark(element, change)}`);
   element.querySelector(".by").append(...byline(row));
   element.querySelector(".reasons").append(...reasonChips(item, rows));
   detail(element.querySelector(".detail"), item, heads, most);
-  for (const one of [image, button]) one.addEventListener("click", () => act("watch", item));
+  for (const one of [image, button]) one.addEventListener("click", () => act("open", item));
   for (const name of ["like", "hide"]) {
     const control = element.querySelector(`.${name}`);
+    control.hidden = !acts.includes(name);
     control.setAttribute("aria-label", `${name === "like" ? "Like" : "Hide"} ${title}`);
     control.addEventListener("click", () => act(name, item));
   }
@@ -98,7 +100,7 @@ export function changes(before, after) {
   return new Map(after.map((id, i) => [id, was.has(id) ? was.get(id) - i : "new"]));
 }
 
-export function show(reply, { rows, headsOf, before, act }) {
+export function show(reply, { rows, headsOf, before, ...how }) {
   const old = new Map([...place.children].map((e) => [e.dataset.id, e.getBoundingClientRect().top]));
   const moved = changes(before, reply.items.map((item) => item.id));
   const heads = new Map(reply.items.map((item) => [item.id, headsOf(reply, item)]));
@@ -106,7 +108,7 @@ export function show(reply, { rows, headsOf, before, act }) {
   for (const list of heads.values()) for (const h of list) most[h.name] = Math.max(most[h.name] ?? 0, h.value);
   place.replaceChildren(
     ...reply.items.map((item) =>
-      entry(item, { rows, heads: heads.get(item.id), most, change: moved.get(item.id), act }),
+      entry(item, { rows, heads: heads.get(item.id), most, change: moved.get(item.id), ...how }),
     ),
   );
   if (before && !calm.matches) slide(old);

@@ -1,7 +1,7 @@
 // Choosing a person, and what the service knows of them.
 
 import * as api from "./api.js";
-import { ago, moment, personName, taste, told, videoTitle } from "./words.js";
+import { ago, moment, personName, taste, told, titleOf } from "./words.js";
 
 const SHOWN = 8;
 const input = document.getElementById("person");
@@ -18,7 +18,7 @@ export function picker({ table, key, choose, failed }) {
     const turn = ++asked;
     try {
       const rows = await api.search(table, text, SHOWN);
-      if (turn === asked) offer(rows.map((row) => ({ id: String(row[key]), note: row.activity ?? "" })), pick);
+      if (turn === asked) offer(rows.map((row) => ({ id: String(row[key]), note: row.activity ?? row.country ?? "" })), pick);
     } catch (error) {
       failed(error);
     }
@@ -102,12 +102,14 @@ export function present(id, row, key) {
   card.hidden = false;
 }
 
-export function past(entries, rows, fresh) {
-  const videos = entries.map((entry) => rows.get(entry.video));
+// Entries are `{item, at}`, newest first; `done` is what was done with them.
+export function past(entries, rows, done, fresh) {
+  const items = entries.map((entry) => rows.get(entry.item));
+  document.getElementById("done").textContent = `${done} last`;
   document.getElementById("taste").textContent =
-    taste(videos) || "Nothing watched yet: this is what a newcomer sees.";
+    taste(items) || `Nothing ${done.toLowerCase()} yet: this is what a newcomer sees.`;
   watched.replaceChildren(
-    ...entries.slice(0, 6).map((entry, i) => line(videoTitle(videos[i], entry.video), entry.at, entry.video === fresh)),
+    ...entries.slice(0, 6).map((entry, i) => line(titleOf(items[i], entry.item), entry.at, entry.item === fresh)),
   );
 }
 

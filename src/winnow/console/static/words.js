@@ -9,9 +9,19 @@ export function personName(id) {
   return id.split(/[-_.\s]+/).map(capital).join(" ");
 }
 
-export function videoTitle(row, id) {
-  return row?.title || `Video ${id}`;
+let noun = "Item";
+
+// What an item is called in this service: the name of its table.
+export function call(name) {
+  noun = capital(name);
+  return noun;
 }
+
+export function titleOf(row, id) {
+  return row?.title || row?.text || `${noun} ${id}`;
+}
+
+export const tagsOf = (row) => row?.tags ?? [row?.topic].filter(Boolean);
 
 export function duration(seconds) {
   if (!(seconds > 0)) return "";
@@ -37,9 +47,9 @@ export function moment(value) {
 
 export const list = (words) => new Intl.ListFormat(LOCALE, { type: "conjunction" }).format(words);
 
-export function taste(videos) {
+export function taste(items) {
   const counts = new Map();
-  for (const video of videos) for (const tag of video?.tags ?? []) counts.set(tag, (counts.get(tag) ?? 0) + 1);
+  for (const item of items) for (const tag of tagsOf(item)) counts.set(tag, (counts.get(tag) ?? 0) + 1);
   const order = [...counts].sort((a, b) => b[1] - a[1]);
   if (!order.length) return "";
   const often = order.filter(([, n], i) => i < 3 && n >= Math.max(2, order[0][1] / 2)).map(([tag]) => tag);
@@ -53,6 +63,8 @@ export function told(row, key) {
   if (row.activity) said.push(`${row.activity.replaceAll("_", " ")} activity`);
   if (row.register_days != null) said.push(`here for ${Math.round(row.register_days).toLocaleString(LOCALE)} days`);
   if (row.follows) said.push(`follows ${row.follows.replace("-", "\u2060–\u2060")}`);
+  if (row.country) said.push(`from ${row.country}`);
+  if (row.joined_at) said.push(`joined ${ago(moment(row.joined_at))}`);
   return capital(said.join(" · ")) || row[key];
 }
 
