@@ -26,7 +26,7 @@ class Judges(msgspec.Struct, frozen=True, kw_only=True):
         encoder: of the texts, for a model that takes sentence vectors; empty for none.
         bank: folder of a bank of perceptual hashes of known images, relative to the project's folder; empty for none.
         distance: bits in which a hash may differ from a known one.
-        deadline_s: seconds for all judges together; who has not answered by then counts as failed.
+        deadline_s: seconds for all judges together, for 64 posts and longer for more; who is late counts as failed.
     """
 
     words: str = ""
