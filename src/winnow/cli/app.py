@@ -77,7 +77,7 @@ def import_(
     """Read a data set into the project's log: good rows land, bad rows go to the quarantine.
 
     Args:
-        importer: kuairand, movielens, avazu, criteo, frappe, world, social or pictures; mapping for any other file.
+        importer: kuairand, movielens, avazu, criteo, frappe, world, social, ads, pictures; mapping for other files.
         path: Folder or file to read.
         mapping: For the importer `mapping`: a TOML file that says which column is what.
     """

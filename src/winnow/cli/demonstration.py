@@ -8,11 +8,15 @@ from winnow.core.time import now_us
 from winnow.data.importers import Importer, load
 from winnow.evaluation import report
 from winnow.project import Project
-from winnow.simulation.importer import FILE, SocialImporter, WorldImporter
+from winnow.simulation.ads_past import AdPast
+from winnow.simulation.ads_world import AdSize
+from winnow.simulation.importer import FILE, AdsImporter, SocialImporter, WorldImporter
 from winnow.simulation.social_world import SocialSize, SocialWorld
 from winnow.simulation.world import Size, World
 
-_WORLDS: dict[str, type[Importer]] = {"video_recommendation": WorldImporter, "news_feed": SocialImporter}
+_WORLDS: dict[str, type[Importer]] = {
+    "video_recommendation": WorldImporter, "news_feed": SocialImporter, "ad_click": AdsImporter,
+}  # fmt: skip
 
 
 def run(folder: Path, *, system: str, port: int, serve: bool, people: int, items: int) -> None:
@@ -37,7 +41,7 @@ def run(folder: Path, *, system: str, port: int, serve: bool, people: int, items
     if serve:
         from winnow.http.supervisor import serve as listen
 
-        out.print(f"Open [bold]http://127.0.0.1:{port}[/]: pick a person, click a video, watch the list change.")
+        out.print(f"Open [bold]http://127.0.0.1:{port}[/]: pick a person, open something, watch the list change.")
         listen(folder, factory="winnow.console.app:create", port=port)
 
 
@@ -47,6 +51,8 @@ def _begin(folder: Path, system: str, *, people: int, items: int) -> Project:
     if system == "news_feed":
         posts = SocialSize(members=people, posts=4 * items, later=items // 10, impressions=75 * people)
         SocialWorld.make(posts, until=now_us()).write(folder / FILE)
+    elif system == "ad_click":
+        AdPast(AdSize(people=people), 1, now_us()).write(folder / FILE)
     else:
         size = Size(people=people, videos=items, later=items // 10, impressions=75 * people)
         World.make(size, until=now_us()).write(folder / FILE)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from winnow.data.importers.base import Importer, Part
+from winnow.simulation.ads_past import AdPast
 from winnow.simulation.history import world_events, world_tables
 from winnow.simulation.social_history import social_events, social_tables
 from winnow.simulation.social_world import SocialWorld
@@ -34,3 +35,15 @@ class SocialImporter(Importer):
 
     def events(self, path: Path) -> Iterator[Part]:
         yield from social_events(SocialWorld.read(path / FILE))
+
+
+class AdsImporter(Importer):
+    """People, advertisers, ads, and what was shown and clicked; the path is the folder of `AdPast.write`."""
+
+    name = "ads"
+
+    def tables(self, path: Path) -> Iterator[Part]:
+        yield from AdPast.read(path / FILE).tables()
+
+    def events(self, path: Path) -> Iterator[Part]:
+        yield from AdPast.read(path / FILE).events()

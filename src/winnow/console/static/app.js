@@ -41,7 +41,7 @@ async function open(user) {
     present(user, rows[0], about.user_key);
     past(state.watched, state.rows, PASTS[about.past]);
     draw(reply, null);
-    at("change").textContent = `${about.open}, like or hide something: the next list will differ.`;
+    at("change").textContent = `${about.open}${about.events.includes("like") ? ", like" : ""} or hide something: the next list will differ.`;
   });
 }
 

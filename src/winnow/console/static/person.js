@@ -107,7 +107,7 @@ export function past(entries, rows, done, fresh) {
   const items = entries.map((entry) => rows.get(entry.item));
   document.getElementById("done").textContent = `${done} last`;
   document.getElementById("taste").textContent =
-    taste(items) || `Nothing ${done.toLowerCase()} yet: this is what a newcomer sees.`;
+    taste(items) || (entries.length ? "" : `Nothing ${done.toLowerCase()} yet: this is what a newcomer sees.`);
   watched.replaceChildren(
     ...entries.slice(0, 6).map((entry, i) => line(titleOf(items[i], entry.item), entry.at, entry.item === fresh)),
   );
