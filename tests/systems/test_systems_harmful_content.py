@@ -108,7 +108,6 @@ def test_the_ladder_learns_and_the_author_helps(grown):
     project = Project(grown)
     records = project.evaluate(NAME)
     found = {r["rung"]: r for r in pick(records, metric="pr_auc", head="insult", slice="all")}
-    print({k: (v["value"], v["low"], v["high"], v["n"]) for k, v in found.items()})
     assert found["L2"]["value"] > found["L0"]["value"]
     project.close()
 

@@ -72,11 +72,9 @@ def _bring(project: "Project", court: Moderation, system: System, found: pl.Data
     made = {one: find(court.ledger, one) for one in dict.fromkeys(found["post"])}
     known = set(project.frame(system.labels.item.name)[system.labels.item.key])
     new = list(_posts(project, court, system, [record for record in made.values() if _post(record) not in known]))
-    names = {one: _post(record) for one, record in made.items()}
-    found = found.with_columns(
-        author=pl.when(pl.col("author") == "").then(pl.format(NOBODY, "post")).otherwise("author"),
-        post=pl.col("post").replace(names),
-    )
+    found = found.with_columns(pl.col("post").replace({one: _post(record) for one, record in made.items()}))
+    nobody = pl.format(NOBODY, "post")
+    found = found.with_columns(author=pl.when(pl.col("author") == "").then(nobody).otherwise("author"))
     receipt = Receipt()
     for name, place in ((system.labels.item.name, 0), (system.labels.of.name, 1)):
         if new:
@@ -98,7 +96,8 @@ def _posts(
             held = court.held.read(record.key, now=court.ledger.clock())
         except NotFound:
             continue
-        post, author = _post(record), record.data["author"] or NOBODY.format(record.key)
+        post = _post(record)
+        author = record.data["author"] or NOBODY.format(post)
         row = {labels.item.key: post, "changed_at": record.at, how.text.columns[-1]: held.text}
         if held.image is not None and how.picture is not None:
             row |= {how.picture.columns[-1]: _kept(project, held.image)}

@@ -100,7 +100,6 @@ class ServedLog:
     def __init__(self, log: EventLog, *, limit: int = 10_000) -> None:
         self._log = log
         self._waiting: queue.Queue[Loggable | None] = queue.Queue(limit)
-        self._idle = threading.Event()
         self.dropped = 0
         self.written = 0
         self._thread = threading.Thread(target=self._run, name="served-log", daemon=True)
