@@ -54,13 +54,15 @@ class History:
     def sync(self, log: EventLog) -> int:
         """Copies what is new in the log; returns how many rows. One process copies, another waits for it.
 
+        What is appended after the call is left for the next one, or a busy log would keep it copying for ever.
+
         Raises:
             Unavailable: `history-full`, when there is no room; what was committed stays, the rest follows next time.
         """
-        rows = 0
+        rows, end = 0, log.last_seq()
         with self._alone():
             after = self.seq()
-            while chunks := log.read(after, COPIED):
+            while after < end and (chunks := log.read(after, COPIED)):
                 try:
                     rows += sum(self._copy(*named) for named in _by_name(chunks))
                     after = chunks[-1].until

@@ -21,6 +21,31 @@ def test_sync_copies_once(shop, watch_row):
     assert shop.history.seq() == shop.log.last_seq()
 
 
+class Busy:
+    """A log to which somebody writes as fast as it is read."""
+
+    def __init__(self, shop, row):
+        self._shop, self._row, self.reads = shop, row, 0
+
+    def last_seq(self):
+        return self._shop.log.last_seq()
+
+    def read(self, after, limit):
+        self.reads += 1
+        assert self.reads < 10, "it copies for ever"
+        self._shop.intake.events([self._row(f"later-{self.reads}")])
+        return self._shop.log.read(after, 1)
+
+
+def test_a_busy_log_is_copied_as_far_as_it_went_when_asked(shop, watch_row):
+    for name in "abc":
+        shop.intake.events([watch_row(name)])
+    busy = Busy(shop, watch_row)
+    assert shop.history.sync(busy) == 3
+    assert busy.reads == 3
+    assert shop.history.sync(shop.log) == 3
+
+
 def test_a_lost_position_copies_nothing_twice(shop, watch_row, click_row):
     shop.intake.events([watch_row("a"), click_row("b")])
     shop.history.sync(shop.log)
