@@ -21,6 +21,7 @@ _PLACES = {
     "encoders.trained": "TrainedPictures",
     "encoders.towers": "Clip DinoV2 SigLip",
     "features.declare": "Feature Key",
+    "features.place": "Place Whereabouts",
     "models.formula": "Formula",
     "models.boosting": "GradientBoosting",
     "models.dcn": "DCN",
@@ -56,10 +57,15 @@ _PLACES = {
 }
 _NAMES = {name: (place, name) for place, names in _PLACES.items() for name in names.split()}
 _FEATURES = {
-    "features.declare": "column position age hour weekday missing",
+    "features.declare": "column position age missing",
     "features.past": "count sum mean min max rate distinct decayed",
     "features.recent": "since last latest",
-    "features.across": "bucket ratio difference cross distance overlap",
+    "features.across": "bucket ratio difference cross overlap",
+    "features.calendar": "hour weekday until",
+    "features.place": "centre distance",
+    "features.match": "match deviation",
+    "features.company": "company",
+    "features.room": "room",
     "features.embedding": "embed similarity",
     "features.ties": "tied tenure mutual",
 }
@@ -69,7 +75,8 @@ _MODULES = {
     "filters": "serving.filters",
     "graph": "serving.sources_graph",
     "labels": "data.declare",
-    "policy": "serving.policy",
+    "places": "serving.sources_place",
+    "policy": "serving.rules",
     "slate": "serving.slate",
     "sources": "serving.sources",
 }

@@ -147,7 +147,7 @@ def _release(
     own = [f for f in champion.manifest.files if f.startswith(f"{place}/")]
     gone = tuple(f for f in own if not f.endswith((FILE, SEGMENTS)))
     window = champion.manifest.window
-    reached = replace(window, to_us=recent.split["valid_until"], to_seq=stores.history.seq())
+    reached = replace(window, to_us=recent.learned, to_seq=stores.history.seq())
 
     def write(folder: Path) -> None:
         learner.write(folder / place)

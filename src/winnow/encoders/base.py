@@ -1,4 +1,4 @@
-"""What an encoder is: a declaration that turns texts or images into unit vectors, pinned by a version.
+"""What an encoder is: a declaration that turns texts, images or videos into vectors, pinned by a version.
 
 Subclassing `Encoder` registers one. Declaring costs nothing; `open` loads what is needed. A text or image gives the
 same vector whatever it is encoded together with, so that vectors can be made when and where it suits.
@@ -18,7 +18,7 @@ from winnow.core.declare import Declared, digest, plain
 from winnow.core.errors import Problem, Unavailable
 
 Floats = NDArray[np.float32]
-Media = Literal["text", "image"]
+Media = Literal["text", "image", "video"]
 Encode = Callable[[Sequence[Any]], Floats]
 Progress = Callable[[str, float], None]
 
@@ -33,6 +33,7 @@ class Encoder(Declared):
 
     of: ClassVar[Media] = "text"
     revision: ClassVar[int] = 1  # raised when the same input would give another vector
+    kept: ClassVar[Literal["<f4", "<f2"]] = "<f4"  # numbers of its vectors as they are kept on disk
 
     @property
     def name(self) -> str:
@@ -77,8 +78,9 @@ class Encoder(Declared):
             folder: of this identity alone; files that must be made once are kept there.
 
         Returns:
-            A function from n texts, or n images as bytes, to float32 [n, size]: rows of length 1, zeros where a text
-            has nothing in it, NaN where an image cannot be read.
+            A function from n texts, or n images or reels of videos as bytes, to float32 [n, size]: rows of length 1,
+            zeros where a text has nothing in it, NaN where an image cannot be read. Of a video: a row for each frame,
+            of length 1, one after the other.
 
         Raises:
             Unavailable: a package or a file that it needs is not there.

@@ -16,7 +16,7 @@ from winnow.encoders.rows import Ints, Rows
 
 MEDIA = "media"  # folder of the images in a project
 _TOGETHER = 512  # values encoded and then written together
-_LARGEST = 50_000_000  # bytes of an image file
+_LARGEST = 50_000_000  # bytes of an image file, or of the reel of a video
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Encoded:
 
 
 class Encodings:
-    """Vectors of texts and images.
+    """Vectors of texts, images and videos.
 
     Each encoder version has a folder of its own, so vectors of two versions cannot mix. A value stands for its vector
     by its `text_hashes`; of an image the value is its path in the media folder, and a changed image needs a new one.
@@ -94,7 +94,7 @@ class Encodings:
     def encode(self, encoder: Encoder, values: Sequence[str]) -> Floats:
         """The vectors of values, worked out afresh and not kept (what somebody searches for): float32 [n, size]."""
         encode = self.opened(encoder)
-        return encode([self._bytes(value) for value in values] if encoder.of == "image" else values)
+        return encode([self._bytes(value) for value in values] if encoder.of != "text" else values)
 
     def versions(self) -> dict[str, int]:
         """How many vectors there are by identity."""
@@ -113,7 +113,7 @@ class Encodings:
     def _of(self, encoder: Encoder, *, write: bool = False) -> Rows:
         rows = self._rows.get(encoder.identity)
         if rows is None:
-            rows = Rows(self._folder / encoder.identity, encoder.size)
+            rows = Rows(self._folder / encoder.identity, encoder.size, encoder.kept)
             if write:
                 rows.check()
             elif not (self._folder / encoder.identity).exists():

@@ -1,9 +1,9 @@
 """Vectors on disk, by content hash: any number of readers without locks, one writer at a time, safe to kill.
 
 Two files. `index`: a header of 64 bytes that names the file of vectors, then 16 bytes per row: hash, CRC-32 of the
-vector, and 4 bytes of nothing. `vectors-*`: the rows, float32 [n, size]. A row's vector is on disk before its entry in
-the index; what a killed writer leaves half done at the ends is cut off by the next. When rows turn out damaged, the
-good ones move to new files and a new index takes the old one's place.
+vector, and 4 bytes of nothing. `vectors-*`: the rows, float32 or float16 [n, size]. A row's vector is on disk before
+its entry in the index; what a killed writer leaves half done at the ends is cut off by the next. When rows turn out
+damaged, the good ones move to new files and a new index takes the old one's place.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -62,7 +63,7 @@ class _Seen:
     entries: NDArray[np.void]
     main: _Sorted
     tail: _Sorted
-    vectors: Floats
+    vectors: NDArray[Any]
 
     def find(self, hashes: Ints) -> Ints:
         rows = self.main.find(hashes)
@@ -75,9 +76,11 @@ class Rows:
     Args:
         folder: theirs alone.
         size: length of a vector.
+        kind: of its numbers on disk: `<f4`, or `<f2` for half the space and three decimal digits.
     """
 
-    def __init__(self, folder: Path, size: int):
+    def __init__(self, folder: Path, size: int, kind: str = "<f4"):
+        self._kind = np.dtype(kind)
         self._folder, self._index, self._size = folder, folder / "index", size
         self._lock = threading.Lock()
         self._checked = False
@@ -86,7 +89,7 @@ class Rows:
     def find(self, hashes: Ints) -> Floats:
         """The vectors of hashes, float32 [n, size]; NaN where there is none."""
         seen, rows = self._found(hashes)
-        vectors = seen.vectors.take(rows, axis=0, mode="wrap")
+        vectors = seen.vectors.take(rows, axis=0, mode="wrap").astype(np.float32, copy=False)
         absent = rows < 0
         if absent.any():
             vectors[absent] = np.nan
@@ -124,7 +127,7 @@ class Rows:
             self._mend()
             new = ~self.known(hashes)
             if new.any():
-                self._write(hashes[new], np.ascontiguousarray(vectors[new], "<f4"))
+                self._write(hashes[new], np.ascontiguousarray(vectors[new], self._kind))
 
     def check(self) -> None:
         """Mend what is damaged, and make the files if there are none; checks every row the first time."""
@@ -138,15 +141,15 @@ class Rows:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _write(self, hashes: Ints, vectors: Floats) -> None:
+    def _write(self, hashes: Ints, vectors: NDArray[Any]) -> None:
         place = len(self._seen.entries)
-        put(self._folder / self._file(), vectors.tobytes(), place * 4 * self._size)
+        put(self._folder / self._file(), vectors.tobytes(), place * self._kind.itemsize * self._size)
         put(self._index, entries_of(hashes, vectors).tobytes(), HEADER.size + place * ENTRY.itemsize)
 
     def _mend(self) -> None:
         name = self._file()
         if not name:
-            self._start(np.empty(0, np.int64), np.empty((0, self._size), np.float32))
+            self._start(np.empty(0, np.int64), np.empty((0, self._size), self._kind))
         elif not self._checked:
             seen = self._newest(again=True)
             whole = (self._index.stat().st_size - HEADER.size) // ENTRY.itemsize
@@ -157,7 +160,7 @@ class Rows:
         self._checked = True
         self._newest()
 
-    def _start(self, hashes: Ints, vectors: Floats) -> None:
+    def _start(self, hashes: Ints, vectors: NDArray[Any]) -> None:
         """New files with these rows; readers go on with the old ones until they see the new index."""
         name, old, beside = f"vectors-{uuid4().hex[:16]}", list(self._folder.glob("vectors-*")), self._folder / "new"
         put(self._folder / name, vectors.tobytes(), 0)
@@ -185,7 +188,7 @@ class Rows:
 
     def _nothing(self) -> _Seen:
         none = _Sorted(np.empty(0, np.int64), np.empty(0, np.int64))
-        return _Seen((), "", np.empty(0, ENTRY), none, none, np.zeros((1, self._size), np.float32))
+        return _Seen((), "", np.empty(0, ENTRY), none, none, np.zeros((1, self._size), self._kind))
 
     def _newest(self, *, again: bool = False) -> _Seen:
         """What is there now."""
@@ -206,7 +209,7 @@ class Rows:
             name = self._named(data)
             if not name:
                 return self._nothing()
-            there = (self._folder / name).stat().st_size // (4 * self._size)
+            there = (self._folder / name).stat().st_size // (self._kind.itemsize * self._size)
             whole = min(there, (len(data) - HEADER.size) // ENTRY.itemsize)
             return self._sorted(stamp, name, np.frombuffer(data, ENTRY, whole, HEADER.size))
         except FileNotFoundError:  # a writer has just put new files in their place
@@ -218,17 +221,17 @@ class Rows:
         if len(hashes) - len(main.rows) > max(_TAIL, len(main.rows) // 8) or len(hashes) < len(main.rows):
             main = _Sorted.of(hashes, 0)
         tail = _Sorted.of(hashes[len(main.rows) :], len(main.rows))
-        vectors = np.zeros((1, self._size), np.float32)
+        vectors = np.zeros((1, self._size), self._kind)
         if len(hashes):
-            vectors = np.memmap(self._folder / name, "<f4", "r", shape=(len(hashes), self._size))
+            vectors = np.memmap(self._folder / name, self._kind, "r", shape=(len(hashes), self._size))
         return _Seen(stamp, name, entries, main, tail, np.asarray(vectors))
 
 
-def entries_of(hashes: Ints, vectors: Floats) -> NDArray[np.void]:
+def entries_of(hashes: Ints, vectors: NDArray[Any]) -> NDArray[np.void]:
     """The entries of the index for n rows."""
     entries = np.zeros(len(hashes), ENTRY)
     entries["hash"] = hashes
-    entries["crc"] = [zlib.crc32(v) for v in np.ascontiguousarray(vectors, "<f4")]
+    entries["crc"] = [zlib.crc32(v) for v in np.ascontiguousarray(vectors)]
     return entries
 
 

@@ -1,4 +1,4 @@
-"""Features made of others: buckets, ratios, differences, crosses, distances, overlaps."""
+"""Features made of others: buckets, ratios, differences, crosses, overlaps."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +11,10 @@ from winnow.core.errors import Problem
 from winnow.data.schema import EventField, Kind, Path
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import Ints, Recent
-from winnow.features.declare import Feature, Values, label
-from winnow.features.recent import Last
+from winnow.features.declare import Feature, Values
+from winnow.features.recent import Last, along
 from winnow.features.view import View
 
-Place = tuple[Path | EventField, Path | EventField]
-EARTH_KM = 6371.0088  # mean radius
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of SplitMix64
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
@@ -191,48 +189,6 @@ class Cross(Composed):
 
 
 @dataclass(frozen=True)
-class Distance(Feature):
-    """Kilometres between two places along the great circle (haversine formula, mean earth radius).
-
-    Args:
-        of: latitude and longitude in degrees: number columns, or fields of the request.
-        to: the other place.
-    """
-
-    of: Place
-    to: Place
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (f"{_spot(self.of)}_to_{_spot(self.to)}_km",)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return tuple(p for p in (*self.of, *self.to) if isinstance(p, Path))
-
-    @property
-    def fields(self) -> tuple[EventField, ...]:
-        return tuple(f for f in (*self.of, *self.to) if isinstance(f, EventField))
-
-    @property
-    def static(self) -> bool:
-        return not self.fields
-
-    def compute(self, view: View) -> Sequence[Values]:
-        (lat, lon), (lat_to, lon_to) = ([np.radians(_number(view, p)) for p in place] for place in (self.of, self.to))
-        halves = np.sin((lat - lat_to) / 2) ** 2
-        halves = halves + np.cos(lat) * np.cos(lat_to) * np.sin((lon - lon_to) / 2) ** 2
-        return (2 * EARTH_KM * np.arcsin(np.sqrt(np.minimum(halves, 1.0))),)
-
-    def problems(self, system: Any) -> Iterator[Problem]:
-        yield from super().problems(system)
-        for part in (*self.of, *self.to):
-            if part.kind.storage != "number":
-                what = f"`{label(part)}` is {part.kind.storage}, not degrees"
-                yield Problem("not-a-number", what, self.where, fix="give (latitude, longitude) as number columns")
-
-
-@dataclass(frozen=True)
 class Overlap(Feature):
     """How much two sets have in common.
 
@@ -270,7 +226,7 @@ class Overlap(Feature):
         mine = _as_set(view.path(self.of))
         if isinstance(self.to, Last):
             last, column = self.to.values(view)[0], self._column(self.to)
-            return (_share(mine, last, column.columns[-1] if column else ""),)
+            return (_share(mine, last, along(column) if column else ""),)
         return (_jaccard(mine, _as_set(view.path(self.to))),)
 
     def problems(self, system: Any) -> Iterator[Problem]:
@@ -318,19 +274,6 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     values = (values ^ (values >> np.uint64(30))) * _MIX[0]
     values = (values ^ (values >> np.uint64(27))) * _MIX[1]
     return values ^ (values >> np.uint64(31))
-
-
-def _spot(place: Place) -> str:
-    """A place in a feature's name: what its coordinates belong to."""
-    first = place[0]
-    if isinstance(first, EventField):
-        return "request"
-    return "_".join((first.table.name, *first.columns[:-1]))
-
-
-def _number(view: View, of: Path | EventField) -> Values:
-    found = view.path(of) if isinstance(of, Path) else view.context(of.name, missing=np.nan)
-    return np.asarray(found, np.float64)
 
 
 def _as_set(values: Values) -> Ints:

@@ -256,42 +256,6 @@ class Missing(Feature):
         return ((unknown.all(axis=1) if unknown.ndim > 1 else unknown).astype(np.float64),)
 
 
-@dataclass(frozen=True)
-class Hour(Feature):
-    """Hour of the day of the request, 0 to 23.
-
-    Args:
-        utc_offset: local time minus UTC.
-    """
-
-    utc_offset: timedelta = timedelta(0)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return ("request_hour",)
-
-    def compute(self, view: View) -> Sequence[Values]:
-        return (_local(view, self.utc_offset) // (3600 * MICROS) % 24,)
-
-
-@dataclass(frozen=True)
-class Weekday(Feature):
-    """Day of the week of the request, 0 (Monday) to 6.
-
-    Args:
-        utc_offset: local time minus UTC.
-    """
-
-    utc_offset: timedelta = timedelta(0)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return ("request_weekday",)
-
-    def compute(self, view: View) -> Sequence[Values]:
-        return ((_local(view, self.utc_offset) // DAY_US + 3) % 7,)  # 1 January 1970 was a Thursday
-
-
 def label(of: Path | EventField) -> str:
     """A path or a field of the request as it appears in feature names."""
     return of.label if isinstance(of, Path) else f"request_{of.name}"
@@ -308,7 +272,3 @@ def changed(view: View, of: Table | Path | EventField) -> Ints | None:
 def _without(value: Values, stale: NDArray[np.bool_], empty: float) -> Values:
     """Values with the stale ones missing."""
     return np.where(stale.reshape(-1, *[1] * (value.ndim - 1)), empty, value)
-
-
-def _local(view: View, offset: timedelta) -> Values:
-    return view.at + offset // timedelta(microseconds=1)

@@ -121,9 +121,9 @@ def kept(aggregate: Aggregate) -> str:
 
 
 def _can_be_unknown(feature: Feature) -> bool:
-    always = (declare.Hour, declare.Weekday, declare.Missing, past.Count, past.Sum, past.Mean, past.Rate,
-              past.Distinct, past.Decayed)  # fmt: skip
-    return feature.type == "numeric" and (feature.ttl is not None or not isinstance(feature, always))
+    always = declare.Missing, past.Count, past.Sum, past.Mean, past.Rate, past.Distinct, past.Decayed
+    told = isinstance(feature, always) or not (feature.paths or feature.fields)  # the moment is always known
+    return feature.type == "numeric" and (feature.ttl is not None or not told)
 
 
 @singledispatch
@@ -157,20 +157,6 @@ def _(feature: declare.Age, place: int) -> str:
 @meaning.register
 def _(feature: declare.Missing, place: int) -> str:
     return f"1 where {thing(feature.of).removeprefix('each of ')} is not known, otherwise 0"
-
-
-@meaning.register
-def _(feature: declare.Hour, place: int) -> str:
-    return f"hour of the day of the request, {_zone(feature.utc_offset)}"
-
-
-@meaning.register
-def _(feature: declare.Weekday, place: int) -> str:
-    return f"day of the week of the request, 0 is Monday, {_zone(feature.utc_offset)}"
-
-
-def _zone(offset: timedelta) -> str:
-    return f"UTC{offset.total_seconds() / 3600:+g}" if offset else "UTC"
 
 
 def _of(feature: past.Windowed, place: int) -> str:
@@ -239,7 +225,7 @@ def _(feature: recent.Latest, place: int) -> str:
 @meaning.register
 def _(feature: recent.Last, place: int) -> str:
     events = happenings(feature.of.events, past.as_tests(feature.conditions))
-    along = f", with their {' and '.join(p.columns[-1] for p in feature.columns)}" if feature.columns else ""
+    along = f", with their {' and '.join('.'.join(p.columns) for p in feature.columns)}" if feature.columns else ""
     last = f"last {feature.k} {plural(feature.of.name)}"
     return f"{last} of the {events} of {things(feature.paths)}, newest first, with their ages{along}"
 
@@ -273,12 +259,6 @@ def _both(first: Feature, second: Feature, place: int) -> list[str]:
 def _(feature: across.Cross, place: int) -> str:
     parts = " and ".join(part.names[0] for part in feature.of)
     return f"{parts} together as one category, hashed to {feature.buckets:,} values"
-
-
-@meaning.register
-def _(feature: across.Distance, place: int) -> str:
-    spots = [" and ".join(map(thing, place)) for place in (feature.of, feature.to)]
-    return f"kilometres from ({spots[0]}) to ({spots[1]})"
 
 
 @meaning.register

@@ -94,7 +94,7 @@ class Last(Feature):
         conditions: tests that the events must pass.
         by: the key.
         k: how many.
-        columns: attributes of the kept rows that come along: `(video.author, video.tags)`.
+        columns: attributes of the kept rows that come along: `(video.author, video.tags)`, through references too.
     """
 
     of: EventField
@@ -127,4 +127,9 @@ class Last(Feature):
             gone = times < view.at.reshape(-1, 1) - to_us(self.ttl)
             rows, times = np.where(gone, -1, rows), np.where(gone, NEVER, times)
         age_s = np.where(times == NEVER, 0.0, (view.at.reshape(-1, 1) - times) / MICROS).astype(np.float32)
-        return (Recent(rows, age_s, {p.columns[-1]: view.column(p, rows) for p in self.columns}),)
+        return (Recent(rows, age_s, {along(p): view.column(p, rows) for p in self.columns}),)
+
+
+def along(path: Path) -> str:
+    """What an attribute that comes along is called: `author`, `author_country`."""
+    return "_".join(path.columns)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.core.errors import InputError, Problem
-from winnow.data.schema import Path
+from winnow.data.schema import Path, Table
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import Ints
 from winnow.features.state import NEVER, State
@@ -74,10 +74,22 @@ class View:
         return self._once(("path", str(path)), lambda: self._follow(path))
 
     def column(self, path: Path, rows: Ints) -> NDArray[Any]:
-        """The last column of a path for given rows of its table, any shape; moments broadcast over the first axis."""
+        """The value of a path for given rows of its table, any shape; moments broadcast over the first axis."""
         at = np.broadcast_to(self.at.reshape(-1, *[1] * (rows.ndim - 1)), rows.shape).ravel()
-        flat = self.state.column(path.table, path.columns[-1], rows.ravel(), at)
+        flat = self._along(path, rows.ravel(), at)
         return flat.reshape(*rows.shape, *flat.shape[1:])
+
+    def others(self, table: Table, rows: Ints, *, named: str) -> "View":
+        """What features see of other rows in the place of a table's, one after the other.
+
+        Args:
+            table: the table; nothing else is seen.
+            rows: of it, for each row asked for, int64 [1 or n, k].
+            named: what they are; under the same name the same view is given again.
+        """
+        at = self.at if len(self.at) == 1 else np.repeat(np.broadcast_to(self.at, len(rows)), rows.shape[1])
+        moments = Moments(at, {self.roles[table.name]: rows.ravel()})
+        return self._once(("others", named), lambda: View(moments, self.state, self.roles))
 
     def window(self, aggregate: Aggregate) -> Ints:
         """What the events in the window come to, int64 [1 or n]: see `State.windows`.
@@ -102,10 +114,13 @@ class View:
         role = self.roles.get(path.table.name, "")
         if role not in self.moments.refs:
             raise InputError(Problem("missing-role", f"no `{path.table.name}` was given, and `{path}` needs it"))
-        rows: NDArray[Any] = self.moments.refs[role]
-        for depth in range(len(path.columns)):
+        return self._along(path, self.moments.refs[role], self.at)
+
+    def _along(self, path: Path, rows: NDArray[Any], at: Ints) -> NDArray[Any]:
+        """From rows of a path's table through its references to its value."""
+        for depth, column in enumerate(path.columns):
             owner = Path(path.table, path.columns[:depth]).kind.table or path.table
-            rows = self.state.column(owner, path.columns[depth], rows, self.at)
+            rows = self.state.column(owner, column, rows, at)
         return rows
 
     def _keys(self, aggregate: Aggregate) -> "_Keys":

@@ -4,20 +4,17 @@ decoder = Decoder()
 picture = decoder.decode(data, largest=1024)   # upright, on white, without EXIF
 """
 
-import os
-import threading
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.core.errors import InputError, Problem, Unavailable
+from winnow.core.errors import InputError, Problem
 from winnow.media import decoding_child as child
-from winnow.media.decoding_process import Answer, DecodingProcess, Died, Limits
+from winnow.media.decoding_loop import CUT_SHORT, DONE, TOO_LARGE
+from winnow.media.decoding_pool import Programs
+from winnow.media.decoding_process import DecodingProcess, Died, Program
 
 FORMATS = child.FORMATS
 MOST_PIXELS = 40_000_000
@@ -28,6 +25,16 @@ _OTHERS = {  # how files of other kinds begin, to say what was sent
     b"\x1f\x8b": "a gzip archive", b"\0\0\1\0": "an icon", b"8BPS": "a Photoshop file", b"<!DOCTYPE html": "a web page",
 }  # fmt: skip
 _BRANDS = {b"heic": "a HEIC picture", b"heix": "a HEIC picture", b"mif1": "a HEIF picture", b"avif": "an AVIF picture"}
+
+
+class _Answer(NamedTuple):
+    """A reply of the program; `pixels` is uint8 [H, W, 3], empty unless it is done."""
+
+    state: int
+    kind: int
+    animated: bool
+    size: tuple[int, int]
+    pixels: NDArray[np.uint8]
 
 
 class Picture(NamedTuple):
@@ -72,9 +79,12 @@ class Decoder:
         if memory_mb < _LEAST_MB or min(cpu_s, wait_s, workers, most_pixels) <= 0:
             what = f"a decoder cannot have {workers} workers, {cpu_s:g} s and {memory_mb} MB"
             raise InputError(Problem("bad-decoder", what, fix=f"more than 0 each, and at least {_LEAST_MB} MB"))
-        self._limits = Limits(cpu_s, memory_mb, wait_s, most_pixels)
-        self._workers, self._patience_s, self._most_bytes = workers, patience_s, most_bytes
-        self._pool = self._new_pool()
+        package = ("PIL", "pillow", "images")
+        self._program = Program(
+            child.__name__, package, child.REQUEST, child.REPLY, cpu_s, memory_mb, wait_s, (most_pixels,)
+        )
+        self._programs = Programs(self._program, workers, patience_s)
+        self._most_pixels, self._most_bytes = most_pixels, most_bytes
 
     def decode(self, data: bytes, *, largest: int | None = None, square: int | None = None) -> Picture:
         """The pixels of a picture; of an animation, those of its first frame.
@@ -94,14 +104,16 @@ class Decoder:
             raise _unreadable("the picture is empty")
         if len(data) > self._most_bytes:
             raise self._too_large(f"the picture has {len(data):,} bytes")
-        answer = self._answer(data, largest or 0, square or 0)
-        if answer.state != child.DONE:
+        answer = self._programs.answer(
+            lambda process: self._ask(process, data, largest or 0, square or 0), ended=self._ended
+        )
+        if answer.state != DONE:
             raise self._refusal(answer, data)
         return Picture(answer.pixels, FORMATS[answer.kind], *answer.size, answer.animated)
 
     def close(self) -> None:
         """Ends the programs; another picture would start one again."""
-        self._pool.close()
+        self._programs.close()
 
     def __enter__(self) -> "Decoder":
         return self
@@ -109,103 +121,37 @@ class Decoder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _new_pool(self) -> "_Pool":
-        pool = _Pool(self._limits, self._workers)
-        weakref.finalize(self, pool.close)
-        return pool
-
-    def _answer(self, data: bytes, largest: int, square: int) -> Answer:
-        """From a new program when an older one dies: that may be due to what it did before, or to somebody's `kill`."""
-        if self._pool.owner != os.getpid():  # this process is a fork
-            self._pool.close()
-            self._pool = self._new_pool()
-        for new in (False, True):
-            try:
-                with self._pool.taken(self._patience_s, new=new) as process:
-                    return process.decode(data, largest=largest, square=square)
-            except Died as died:
-                if died.new or died.why == "slow":
-                    raise self._ended(died) from None
-        raise AssertionError  # a new program either answers or dies
+    def _ask(self, process: DecodingProcess, data: bytes, largest: int, square: int) -> _Answer:
+        state, kind, animated, width, height, wide, high = process.ask(data, largest, square)
+        if wide * high > self._most_pixels:
+            raise process.died("crash")
+        pixels = process.read(0, (high, wide, 3))
+        process.done()
+        return _Answer(state, kind, bool(animated), (width, height), pixels)
 
     def _ended(self, died: Died) -> InputError:
         if died.why == "slow":
-            what = f"decoding the picture takes more than {self._limits.cpu_s:g} s"
+            what = f"decoding the picture takes more than {self._program.cpu_s:g} s"
             return InputError(Problem("image-too-slow", what, fix="send a smaller picture, or save it anew"))
         if died.why == "memory":
-            return self._too_large(f"decoding the picture takes more than {self._limits.memory_mb} MB")
+            return self._too_large(f"decoding the picture takes more than {self._program.memory_mb} MB")
         what = "decoding the picture ends the program that does it"
         return InputError(Problem("image-refused", what, why="it may be made for that", fix="save the picture anew"))
 
-    def _refusal(self, answer: Answer, data: bytes) -> InputError:
-        if answer.state == child.TOO_MANY_PIXELS:
+    def _refusal(self, answer: _Answer, data: bytes) -> InputError:
+        if answer.state == TOO_LARGE:
             size = f"{answer.size[0]} x {answer.size[1]}" if any(answer.size) else "too many"
             return self._too_large(f"the picture has {size} pixels")
-        if answer.state == child.CUT_SHORT:
+        if answer.state == CUT_SHORT:
             return _unreadable("the picture is cut short", fix="send the whole file")
-        kind = _kind(data)
+        kind = kind_of(data)
         return _unreadable(
             f"the file is {kind}, not a picture that is taken" if kind else "the picture is damaged or none"
         )
 
     def _too_large(self, what: str) -> InputError:
-        limit = f"at most {self._limits.pixels:,} pixels, {self._most_bytes:,} bytes and {self._limits.memory_mb} MB"
+        limit = f"at most {self._most_pixels:,} pixels, {self._most_bytes:,} bytes and {self._program.memory_mb} MB"
         return InputError(Problem("image-too-large", what, fix=f"{limit}; send a smaller picture"))
-
-
-class _Pool:
-    """The programs of one decoder in one process."""
-
-    def __init__(self, limits: Limits, workers: int):
-        self.owner = os.getpid()
-        self._limits, self._free, self._lock = limits, threading.BoundedSemaphore(workers), threading.Lock()
-        self._idle: list[DecodingProcess] = []
-        self._closings = 0
-
-    @contextmanager
-    def taken(self, patience_s: float, *, new: bool) -> Iterator[DecodingProcess]:
-        """A program for one picture; it ends with the picture if that raises."""
-        if not self._free.acquire(timeout=patience_s):
-            what = f"no decoder of pictures was free for {patience_s:g} s"
-            raise Unavailable(Problem("decoder-busy", what, fix="try again, or give the decoder more workers"))
-        try:
-            closings = self._closings
-            process = self._next(new=new)
-            try:
-                yield process
-            except BaseException:
-                process.close()
-                raise
-            self._give_back(process, closings)
-        finally:
-            self._free.release()
-
-    def _next(self, *, new: bool) -> DecodingProcess:
-        with self._lock:
-            process = self._idle.pop() if self._idle else None
-        if process and new:
-            process.close()
-        return process if process and not new else DecodingProcess(self._limits)
-
-    def _give_back(self, process: DecodingProcess, closings: int) -> None:
-        with self._lock:
-            if closings == self._closings:
-                self._idle.append(process)
-                return
-        process.close()
-
-    def close(self) -> None:
-        """Ends the programs, those at work when they are done; in a fork, leaves them to the process they belong to."""
-        if self.owner != os.getpid():
-            for process in self._idle:
-                process.forget()
-            self._idle.clear()
-            return
-        with self._lock:
-            self._closings += 1
-            idle, self._idle = self._idle, []
-        for process in idle:
-            process.close()
 
 
 @cache
@@ -214,7 +160,7 @@ def shared() -> Decoder:
     return Decoder(workers=2)
 
 
-def _kind(data: bytes) -> str:
+def kind_of(data: bytes) -> str:
     """What a file seems to be that is no picture of ours; empty if that cannot be told."""
     start = data[:1024].lstrip()
     if b"<svg" in start.lower():

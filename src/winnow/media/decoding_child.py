@@ -1,18 +1,23 @@
-"""The program that decodes pictures from strangers within limits; `Decoder` starts it and talks to it.
-
-It runs by itself, without numpy and without the rest of this package, so that it starts fast and leaves nearly all of
-its memory to pictures. Descriptor 0 is a socket on which requests come and replies go, each of a fixed size;
-descriptor 1 is a file in memory that holds the bytes to decode, and afterwards the pixels. Once it is ready it cannot
-open anything: no file, no connection.
-"""
+"""The program that decodes pictures from strangers within limits; `Decoder` starts it and talks to it."""
 
 import io
 import os
-import signal
 import struct
-import sys
-import warnings
+from functools import partial
 from typing import TYPE_CHECKING
+
+from winnow.media.decoding_loop import (
+    CUT_SHORT,
+    DAMAGED,
+    DONE,
+    FILE,
+    NO_MEMORY,
+    SOCKET,
+    TOO_LARGE,
+    limit,
+    put,
+    serve,
+)
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
@@ -22,8 +27,6 @@ Size = tuple[int, int]
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 REQUEST = struct.Struct("<QII")  # bytes to decode, longest side, side of the square; 0 is none
 REPLY = struct.Struct("<BBBxIIII")  # state, format, animated, size of the picture, size of the pixels
-READY, DONE, DAMAGED, CUT_SHORT, TOO_MANY_PIXELS, NO_MEMORY = range(6)
-SOCKET, FILE = 0, 1
 BAND = 1 << 20  # bytes of pixels that are made plain at a time, so that there is no second copy of a large picture
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)
 _SMOOTH = ("RGB", "L", "CMYK")  # modes that can be scaled as they are
@@ -33,24 +36,17 @@ class _TooManyPixels(Exception):
     """The header says so; the arguments are width and height."""
 
 
-def main(packages: str, cpu_s: str, memory_mb: str, pixels: str) -> None:
+def main(cpu_s: str, memory_mb: str, pixels: str) -> None:
     """Decodes until the other end of the socket closes.
 
     Args:
-        packages: the folder in which Pillow is.
-        cpu_s: seconds of CPU for one picture; taking longer ends the program by `SIGPROF`.
+        cpu_s: seconds of CPU for one picture.
         memory_mb: megabytes of address space.
         pixels: the most that a picture may have.
     """
-    sys.path.append(packages)
-    warnings.simplefilter("ignore")
     _prepare(int(pixels))
-    _limit(int(memory_mb), int(pixels))
-    _reply(READY)
-    while request := os.read(SOCKET, REQUEST.size):
-        signal.setitimer(signal.ITIMER_PROF, float(cpu_s))
-        _serve(*REQUEST.unpack(request), most=int(pixels))
-        signal.setitimer(signal.ITIMER_PROF, 0)
+    limit(int(memory_mb), 3 * int(pixels))
+    serve(REQUEST, _reply, partial(_serve, most=int(pixels)), cpu_s=float(cpu_s))
 
 
 def _prepare(pixels: int) -> None:
@@ -76,30 +72,18 @@ def _prepare(pixels: int) -> None:
             _turned(_shrunk(image, largest=1, square=0), _orientation(image)).tobytes()
 
 
-def _limit(memory_mb: int, pixels: int) -> None:
-    import resource
-
-    for limit, most in (
-        (resource.RLIMIT_AS, memory_mb << 20),
-        (resource.RLIMIT_FSIZE, 3 * pixels),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 0),
-    ):
-        resource.setrlimit(limit, (most, most))
-
-
 def _serve(length: int, largest: int, square: int, *, most: int) -> None:
     try:
         _decode(os.pread(FILE, length, 0), most, largest=largest, square=square)
     except _TooManyPixels as error:
-        _reply(TOO_MANY_PIXELS, size=error.args)
+        _reply(TOO_LARGE, size=error.args)
     except MemoryError:
         _reply(NO_MEMORY)
     except Exception as error:  # what decoders raise on damaged files is not documented
         from PIL import Image
 
         bomb = isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning)
-        _reply(TOO_MANY_PIXELS if bomb else CUT_SHORT if "truncated" in str(error) else DAMAGED)
+        _reply(TOO_LARGE if bomb else CUT_SHORT if "truncated" in str(error) else DAMAGED)
 
 
 def _reply(
@@ -186,10 +170,4 @@ def _write(image: "Image.Image") -> None:
     rows, place = max(1, BAND // (3 * width)), 0
     for top in range(0, height, rows):
         band = _smooth(image.crop((0, top, width, min(height, top + rows)))).convert("RGB").tobytes()
-        if os.pwrite(FILE, band, place) != len(band):
-            raise MemoryError
-        place += len(band)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+        place = put(band, place)

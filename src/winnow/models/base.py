@@ -17,6 +17,7 @@ from winnow import models
 from winnow.core.declare import Declared
 from winnow.core.errors import InputError, Problem
 from winnow.features.batch import FeatureBatch, Floats, Ints
+from winnow.features.declare import Feature
 from winnow.models.artefact import META, Artefact, corrupt
 from winnow.models.examples import Catalogue, Examples
 
@@ -89,6 +90,12 @@ class Ranker(Declared):
 @dataclass(frozen=True, kw_only=True)
 class Retriever(Declared):
     """A model that puts users and items into one space, where near means likely to be wanted."""
+
+    @property
+    def reads(self) -> tuple[Feature, ...]:
+        """Features that it brings along and reads instead of the system's own, which rankers do not see; empty for a
+        model that reads those of the system."""
+        return ()
 
     def fit(self, train: Examples, valid: Examples, catalogue: Catalogue, run: Run) -> None:
         """Learn the two encoders and encode the catalogue into `item_vectors.npy` and `item_rows.npy`.

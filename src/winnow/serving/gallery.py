@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,8 @@ Pixels = NDArray[np.uint8]
 
 LARGEST = 1024  # pixels along the longer side of what is kept
 SMALL = 256  # of the thumbnail made when a picture comes in
-_FOLDER = "pictures"
-_NAME = re.compile(r"([0-9a-f]{32})\.jpg(\.small)?")
+PICTURES, VIDEOS = ("pictures", "jpg"), ("videos", "reel")  # folder and ending of what is kept
+_NAME = re.compile(r"([0-9a-f]{32}\.(?:jpg|reel))(\.small)?")
 _END = b"\xff\xd9"  # of a JPEG
 _DRAFT_S = 86_400.0  # no picture takes a day to be written
 
@@ -81,18 +82,33 @@ class Gallery:
         Raises:
             InputError: `image-unreadable`, `image-too-large`, `image-too-slow`, `image-refused`.
         """
-        from winnow.media.perceptual import pdq
         from winnow.media.pictures import thumbnail
 
         picture = self.decoder.decode(data, largest=LARGEST)
-        kept = thumbnail(picture.pixels, LARGEST)
-        name = hashlib.sha256(kept).hexdigest()[:32]
-        file = f"{_FOLDER}/{name[:2]}/{name}.jpg"
+        file = self.keep(thumbnail(picture.pixels, LARGEST), picture.pixels)
+        return Taken(file, picture.width, picture.height, self.look(file, picture.pixels))
+
+    def keep(self, data: bytes, shown: Pixels, *, kind: tuple[str, str] = PICTURES) -> str:
+        """Keeps bytes made here, under a name that follows from them, beside a thumbnail of what they show.
+
+        Returns:
+            the file, relative to the media folder.
+        """
+        from winnow.media.pictures import thumbnail
+
+        name, (folder, ending) = hashlib.sha256(data).hexdigest()[:32], kind
+        file = f"{folder}/{name[:2]}/{name}.{ending}"
         with self._locked(fcntl.LOCK_SH):  # it may be unwanted until now, and about to be removed
             if not _touched(self._folder / file):
-                self._write(self._small(file), thumbnail(picture.pixels, SMALL), lasting=False)
-                self._write(self._folder / file, kept)
-        return Taken(file, picture.width, picture.height, self._alike.group(*pdq(picture.pixels), name))
+                self._write(self._small(file), thumbnail(shown, SMALL), lasting=False)
+                self._write(self._folder / file, data)
+        return file
+
+    def look(self, file: str, shown: Pixels) -> str:
+        """The same for files that show nearly the same."""
+        from winnow.media.perceptual import pdq
+
+        return self._alike.group(*pdq(shown), Path(file).stem)
 
     def decode(self, data: bytes) -> Pixels:
         """The pixels of a picture that is not kept, upright, uint8 [H, W, 3].
@@ -109,7 +125,7 @@ class Gallery:
             NotFound: `no-picture`, when the file is not there or lies outside the media folder.
             InputError: as `decode`.
         """
-        return self.decode(self._bytes(file))
+        return self.decode(self.read(file))
 
     def square(self, file: str, side: int) -> Pixels:
         """A kept picture scaled to a square, uint8 [side, side, 3]; raises as `pixels`."""
@@ -126,16 +142,20 @@ class Gallery:
         """A kept picture as a small JPEG; raises as `pixels`."""
         from winnow.media.pictures import thumbnail
 
-        if side == SMALL and (found := _whole(self._small(file))):
+        if side == SMALL and (found := self.small(file)):
             return found
         return thumbnail(self.pixels(file), side)
 
+    def small(self, file: str) -> bytes | None:
+        """The thumbnail that was made when a file came, a JPEG; None when it is not there."""
+        return _whole(self._small(file))
+
     def files(self) -> set[str]:
-        """The pictures that are kept, or of which something is left, relative to the media folder."""
+        """What is kept, or of which something is left, relative to the media folder."""
         found = set()
         for path in self._each():
             if match := _NAME.fullmatch(path.name):
-                found.add(f"{_FOLDER}/{path.parent.name}/{match[1]}.jpg")
+                found.add(f"{path.parent.parent.name}/{path.parent.name}/{match[1]}")
         return found
 
     def discard(self, file: str, *, before: float) -> bool:
@@ -162,7 +182,7 @@ class Gallery:
         return len(due)
 
     def _each(self) -> Iterator[Path]:
-        return (self._folder / _FOLDER).glob("[0-9a-f][0-9a-f]/*")
+        return chain.from_iterable((self._folder / kind).glob("[0-9a-f][0-9a-f]/*") for kind, _ in (PICTURES, VIDEOS))
 
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
@@ -182,7 +202,12 @@ class Gallery:
     def _small(self, file: str) -> Path:
         return self._inside(f"{file}.small")
 
-    def _bytes(self, file: str) -> bytes:
+    def read(self, file: str) -> bytes:
+        """The bytes of a kept file.
+
+        Raises:
+            NotFound: `no-picture`.
+        """
         try:
             return self._inside(file).read_bytes()
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Pictures whose rows are gone: their files are removed some time later, by whoever follows the log.
+"""Pictures and videos whose rows are gone: their files are removed some time later, by whoever follows the log.
 
 A file is removed when no row has named it for a while and nobody has brought it again in that time. The while is longer
 than anybody needs from looking a file up to reading it, or from keeping a picture to writing the row that names it.
@@ -16,8 +16,8 @@ from winnow.serving.gallery import Gallery
 from winnow.serving.tail import Tail
 
 GRACE_S = minutes(10) / seconds(1)
-_PATH = re.compile(r"pictures/[0-9a-f]{2}/[0-9a-f]{32}\.jpg")
-_ASIDE = "SELECT row FROM quarantine WHERE kind = 'row' AND row LIKE '%pictures/%'"
+_PATH = re.compile(r"(?:pictures|videos)/[0-9a-f]{2}/[0-9a-f]{32}\.(?:jpg|reel)")
+_ASIDE = "SELECT row FROM quarantine WHERE kind = 'row' AND (row LIKE '%pictures/%' OR row LIKE '%videos/%')"
 
 
 class Leftovers:
@@ -25,14 +25,14 @@ class Leftovers:
 
     Args:
         log: the event log.
-        tables: of the project; those with columns of kind `image` name files.
+        tables: of the project; those with columns of kind `image` or `video` name files.
         gallery: holds the files.
         grace_s: how long a file stays after it was last named or brought.
     """
 
     def __init__(self, log: SqliteLog, tables: Iterable[Table], gallery: Gallery, *, grace_s: float = GRACE_S):
         self._log, self._gallery, self._grace_s = log, gallery, grace_s
-        columns = [(t.name, c) for t in tables for c, kind in t.columns.items() if kind.media == "image"]
+        columns = [(t.name, c) for t in tables for c, kind in t.columns.items() if kind.media]
         self._tails = [Tail(log, table, text=column) for table, column in columns]
         self._since: dict[str, float] = {}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from features_posts import BIOS, START, WithVectors, labels, like, log, member, post
+from features_posts import BIOS, START, WithVectors, labels, like, log, member, post, put
 from test_features_feature_contract import FeatureContract
 
 from winnow.encoders.colours import ColourGrid
@@ -57,3 +57,19 @@ class TestSimilarity(OnPosts, FeatureContract):
 class TestSimilarityToTheLast(OnPosts, FeatureContract):
     feature = Similarity(Embed(post.author.bio), Last(like.post, by=member, k=3), pool="max")
     names = ("post_author_bio_similarity_member_like_post_last3_max",)
+
+
+class TestLastThroughAReference(OnPosts, FeatureContract):
+    feature = Last(like.post, by=member, k=3, columns=(post.author, post.author.country))
+    names = ("member_like_post_last3",)
+
+    def test_what_the_kept_rows_refer_to_comes_along(self) -> None:
+        rows = log()
+        put(rows, member, 0, START, country=7)
+        put(rows, member, 1, START, country=5)
+        moments = Moments(np.array([START + 60_000_000]), {"member": np.array([0, 1])})
+        found = Plan.of([self.feature], labels).compute(moments, WithVectors(rows, self.encodings))
+        recent = found.sequences[self.names[0]]
+        assert recent.rows.tolist() == [[1, 0, -1], [2, -1, -1]]
+        assert recent.columns["author"].tolist() == [[1, 0, -1], [0, -1, -1]]
+        assert recent.columns["author_country"].tolist() == [[5, 7, -1], [7, -1, -1]]

@@ -11,7 +11,7 @@ from features_shop import START, labels, seen, user, video, watch
 from winnow.core.declare import Declared, canonical, plain
 from winnow.core.errors import InputError
 from winnow.core.time import days, hours
-from winnow.features import across, past, recent
+from winnow.features import across, calendar, past, place, recent
 from winnow.features import declare as d
 from winnow.features.batch import Recent
 from winnow.features.leaks import leaks
@@ -101,13 +101,13 @@ class TestAge(FeatureContract):
 
 
 class TestHour(FeatureContract):
-    feature = d.Hour(utc_offset=hours(2))
+    feature = calendar.Hour(utc_offset=hours(2))
     names = ("request_hour",)
     empty = (START // 3_600_000_000 + 2) % 24
 
 
 class TestWeekday(FeatureContract):
-    feature = d.Weekday()
+    feature = calendar.Weekday()
     names = ("request_weekday",)
     empty = 1.0  # 14 November 2023 was a Tuesday
 
@@ -210,7 +210,7 @@ class TestCross(FeatureContract):
 
 
 class TestDistance(FeatureContract):
-    feature = across.Distance((seen.position, seen.position), (video.price, video.price), default=-1.0)
+    feature = place.Distance((seen.position, seen.position), (video.price, video.price), default=-1.0)
     names = ("request_to_video_km",)
     empty = -1.0
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from winnow.core.time import FOREVER, MICROS, hours, minutes
 from winnow.data.schema import Events, Path, Table, categories, category, flag, number, ref, text, time
-from winnow.features import across, past, recent
+from winnow.features import across, calendar, past, place, recent
 from winnow.features import declare as d
 from winnow.features.plan import Plan
 from winnow.features.state import SET_WIDTH
@@ -86,8 +86,14 @@ def features(draw: Any, tables: list[Table], events: list[Events]) -> d.Feature:
         recent.Since(view, by=by), recent.Last(view.place, by=first, k=2, ttl=given["ttl"]),
         recent.Last(view.person, tests, by=first, k=draw(st.integers(1, 4)), columns=(tables[0].land, tables[0].likes)),
         *(recent.Latest(f, tests, by=(first, first), ttl=given["ttl"]) for f in (view.person, view.seconds, view.long)),
-        *composed(tables, view, counted, given["ttl"]),
+        *through(tables, view), *composed(tables, view, counted, given["ttl"]),
     ]))  # fmt: skip
+
+
+def through(tables: list[Table], view: Events) -> list[d.Feature]:
+    """Sequences whose rows bring along what they refer to."""
+    along = [(t.owner, t.owner.land, t.owner.likes) for t in tables[1:]]
+    return [recent.Last(view.thing, by=tables[0], k=2, columns=columns) for columns in along]
 
 
 def from_rows(tables: list[Table], view: Events, ttl: Any) -> list[d.Feature]:
@@ -96,7 +102,7 @@ def from_rows(tables: list[Table], view: Events, ttl: Any) -> list[d.Feature]:
     plain = [p for p in all_ if p.kind.storage not in ("time", "text")]
     return [
         *(d.Column(of=p, ttl=ttl) for p in plain), *map(d.Missing, all_), d.Column(of=view.place),
-        d.Column(of=view.seconds), d.Hour(), d.Weekday(), d.Age(of=tables[0].born),
+        d.Column(of=view.seconds), calendar.Hour(), calendar.Weekday(), d.Age(of=tables[0].born),
     ]  # fmt: skip
 
 
@@ -120,7 +126,7 @@ def composed(tables: list[Table], view: Events, counted: d.Feature, ttl: Any) ->
     return [
         across.Bucket(counted, (1.0, 2.0)), across.Ratio(counted, d.Column(of=person.size)),
         across.Difference(d.Age(of=person.born), recent.Since(view, by=person)),
-        across.Distance((person.size, person.size), (view.seconds, view.seconds)),
+        place.Distance((person.size, person.size), (view.seconds, view.seconds)),
         *(across.Overlap(one, other) for one in sets for other in (*sets, likes) if other is not one),
         *([surprise] if len(counted.names) == 1 else []),
     ]  # fmt: skip

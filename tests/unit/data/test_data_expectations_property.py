@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -9,8 +10,8 @@ from winnow.data.columns import Parsed
 from winnow.data.expectations.compare import columns
 from winnow.data.expectations.declare import ColumnExpectation, Group
 from winnow.data.expectations.enforce import Rules
-from winnow.data.expectations.profile import learn
-from winnow.data.expectations.sample import Sample, psi
+from winnow.data.expectations.profile import learn, with_room
+from winnow.data.expectations.sample import Sample, psi, up
 from winnow.data.schema import Events, Table, categories, category, flag, number, time
 from winnow.data.spec import of_events
 
@@ -77,6 +78,31 @@ def test_numbers_pass_their_own_expectations(values, seed, sizes):
         SPEC, {"number": Parsed(before.to_numpy())}, sizes[0]
     )
     assert refused == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_hundred_heavy_tailed_numbers_do_not_tell_how_far_others_reach(seed):
+    rng = np.random.default_rng([113, seed])
+    for _ in range(60):
+        before, after = (pl.Series(rng.pareto(1.1, n) + 1) for n in (113, 5_000))
+        expectation = learned("number", before)
+        found = findings(expectation, "number", after, len(before))
+        assert {f.measure for f in found if f.verdict == "broken"} == set()
+
+
+def test_a_tail_seen_well_still_tells_what_cannot_be():
+    numbers = np.random.default_rng(3).normal(20, 4, 5_000)
+    expectation = learned("number", pl.Series(numbers))
+    assert expectation.never_above < 200 * numbers.max()
+    steps = learned("number", pl.Series(np.random.default_rng(3).poisson(3, 5_000) * 1.0))
+    assert steps.never_above < 2_000
+
+
+@given(st.integers(1, 5_000), st.integers(0, 5_000))
+def test_every_number_that_is_learned_is_one_that_a_file_is_written_from(total, others):
+    limit = with_room(np.float64(min(others, total)) / total, total)
+    assert type(limit) is float
+    assert type(up(np.float64(total))) is float
 
 
 @settings(max_examples=100, deadline=None)

@@ -12,7 +12,7 @@ from winnow.data.declare import Labels
 from winnow.data.declare import any as any_of
 from winnow.data.declare import sum as sum_of
 from winnow.data.schema import Events, Table, category, number, ref, time
-from winnow.features import across, past, recent
+from winnow.features import across, calendar, past, place, recent
 from winnow.features import declare as d
 from winnow.features.leaks import leaks
 
@@ -61,7 +61,7 @@ def counts(windows: int) -> past.Count:
         (past.Decayed(watch, by=user, half_life=seconds(1)), "window-too-short"),
         (past.Count(watch, by=user, window=days(400)), "window-over-retention"),
         (past.Count(watch, by=user, ttl=-days(1)), "bad-ttl"),
-        (d.Hour(ttl=days(1)), "bad-ttl"),
+        (calendar.Hour(ttl=days(1)), "bad-ttl"),
         (d.Column(of=seen.surface, ttl=days(1)), "bad-ttl"),
         (across.Bucket(d.Age(of=video.made), (7, 1)), "bad-edges"),
         (across.Bucket(d.Column(of=video.author), (1, 7)), "wrong-part"),
@@ -71,7 +71,7 @@ def counts(windows: int) -> past.Count:
         (across.Cross((d.Column(of=video.author),)), "bad-cross"),
         (across.Cross((d.Column(of=video.author), d.Column(of=user.country)), buckets=1), "bad-cross"),
         (across.Cross((d.Column(of=video.tags), d.Column(of=video.tags))), "two-sets"),
-        (across.Distance((video.price, video.author), (video.price, video.price)), "not-a-number"),
+        (place.Distance((video.price, video.author), (video.price, video.price)), "not-a-number"),
         (across.Overlap(video.tags, video.author), "different-domains"),
         (across.Overlap(video.tags, recent.Last(watch.video, by=user)), "different-domains"),
         (recent.Last(watch.video, by=video.tags), "last-by-set"),

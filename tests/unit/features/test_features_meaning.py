@@ -36,6 +36,31 @@ follow, unfollow = (Tie(name, refs={"user": user, "other": user}) for name in ("
 following = Bond(follow, unfollow)
 BOTH_USERS = (user, user)
 
+AT, LAST = w.Place(video.lat, video.lon), w.last(watch.video, by=user, k=5)
+PLACE_AND_TIME = [
+    (w.distance((seen.position, seen.position), w.Whereabouts((AT, w.centre(watch.video, by=user, of=AT))), default=-1),
+     "kilometres from (the position of the request and the position of the request) to ((the lat of the video and the "
+     "lon of the video), or else (the centre of the last 20 videos of the watches of the user)); -1 where that is not "
+     "known"),
+    (w.hour(video.made, zone="Asia/Tokyo"),
+     "hour of the day of the made of the video, in the local time of Asia/Tokyo; 0 where that is not known"),
+    (w.weekday(video.made, utc_offset=video.price),
+     "day of the week of the made of the video, 0 is Monday, in the local time that the price of the video tells; 0 "
+     "where that is not known"),
+    (w.until(video.made), "hours left until the made of the video, negative when it has passed; 0 where that is not "
+     "known"),
+    (w.match(video.author, LAST, prior=(1, 4)),
+     "share of the last 5 videos of the watches of the user that have the same as the item (the author of the video, "
+     "as it stood then), smoothed as if 4 more with 1 alike were among them; 0 where that is not known"),
+    (w.deviation(w.column(video.price), LAST),
+     "spreads by which the price of the video, as it stood then, lies above the mean of the last 5 videos of the "
+     "watches of the user, smoothed as if 1 more with a spread of 1 were among them; 0 where that is not known"),
+    (w.company(following, watch, by=video),
+     "number of those behind the last 100 watches of the video to whom `follow` ties the user; 0 where that is not "
+     "known"),
+    (w.room(video.price, taken=reply),
+     "the price of the video less replies so far, not below 0; -1 where that is not known"),
+]  # fmt: skip
 SENTENCES = [
     (Tied(following, by=BOTH_USERS),
      "1 where `follow` stands between the user and the user; 0 where that is not known"),
@@ -44,6 +69,7 @@ SENTENCES = [
     (Mutual(following, by=BOTH_USERS),
      "number of those that `follow` has tied to both the user and the user, among the last 50 of each; 0 where that "
      "is not known"),
+    *PLACE_AND_TIME,
     (w.rate(reply, over=seen, by=video, window=days(1), prior=(9, 20)),
      "replies over impressions of the video in the last day, smoothed as if 20 impressions with 9 replies had been "
      "seen before"),

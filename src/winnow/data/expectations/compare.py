@@ -74,7 +74,9 @@ class _Column:
         out |= known > number(high) if high is not None else False
         share = float(out.mean())
         what = f"{int(out.sum()):,} values outside {_span(low, high)}"
-        yield self._finding("outside", share, SOME + room(SOME, len(known)), len(known), what)
+        # Of a range between the smallest and the largest of n values, about one in n of all others lies outside.
+        least = SOME + room(0.0, self._known_before())
+        yield self._finding("outside", share, min(1.0, least + room(least, len(known))), len(known), what)
 
     def listed(self, rows: NDArray[np.int64]) -> Iterator[Finding]:
         counts = listed(self.sample.known, rows)
@@ -97,9 +99,12 @@ class _Column:
         elif self.expected.kind == "flag":
             yield self._shift(list(shares), np.bincount(self.sample.known, minlength=2))
 
+    def _known_before(self) -> int:
+        """About how many values the expectation was learned from."""
+        return max(1, round(self.learned * (1 - min(self.expected.missing or 0.0, 0.99))))
+
     def _shift(self, shares: list[float], counts: NDArray[np.int64]) -> Finding:
-        learned = max(1, round(self.learned * (1 - min(self.expected.missing or 0.0, 0.99))))
-        value, noise = psi(shares, counts, learned)
+        value, noise = psi(shares, counts, self._known_before())
         limit = max(self.expected.psi or 0.0, noise)
         what = f"PSI {value:.3f}: {_moved(self.expected, shares, counts)}"
         return self._finding("psi", value, limit, int(counts.sum()), what)

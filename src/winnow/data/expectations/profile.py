@@ -1,5 +1,6 @@
 """What one column should look like, from what it looked like in the training period."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,8 @@ ENOUGH = 100  # values below which no range, list or histogram is learned
 SURE = 1000  # rows without a missing value after which one counts as a break
 PSI = 0.1
 FAR = 100  # times the largest number seen: no usual growth, but a wrong unit or a broken counter
+UNHEARD = 1e-9  # a chance so small that what has it is a fault rather than a rare value
+TAIL = 30  # numbers on one side of zero below which nothing is said about how far that side reaches
 LONG_AGO = timedelta(days=3653)  # before the first moment seen: a clock or a unit that is wrong
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -69,18 +72,33 @@ def _numbers(sample: Sample, names: Names) -> Found:
         # Amounts that were never negative stay so: the slack does not reach across zero.
         "at_least": 0.0 if low >= 0 and low < slack else down(low - slack), "at_most": up(high + slack),
     }  # fmt: skip
-    if high > 0 and FAR * high < LARGEST:
-        found["never_above"] = up(FAR * high)
-    if low < 0 and FAR * low > -LARGEST:
-        found["never_below"] = down(FAR * low)
+    for key, side in (("never_above", known), ("never_below", -known)):
+        if (far := _far(side)) < LARGEST:
+            found[key] = up(far) if key == "never_above" else down(-far)
     edges = np.unique(np.quantile(known, np.arange(1, 10) / 10, method="inverted_cdf"))
     edges = edges[edges < high]
     if len(edges):
         found |= {"edges": edges.tolist(), **_histogram(bins(known, edges.tolist()))}
     p50, p99 = np.quantile(known, (0.5, 0.99))
     seen = f"observed {low:.6g} to {high:.6g}, median {p50:.4g}, 99 of 100 below {p99:.4g}"
-    far = f"{FAR} times the farthest observed: refused"
-    return found, {"at_most": seen, "never_above": far, "never_below": far}
+    told = f"at least {FAR} times the farthest observed: refused"
+    return found, {"at_most": seen, "never_above": told, "never_below": told}
+
+
+def _far(known: NDArray[np.float64]) -> float:
+    """How far above zero a number can come: `FAR` times the largest, or as far as the tail that was seen reaches.
+
+    Beyond the largest of n numbers lies one in n; a tail of index ξ reaches x times as far with a chance of x^(-1/ξ) of
+    that. ξ is Hill's mean of the logarithms of the 2√n largest over the next one, and three standard errors more.
+    Infinite where few numbers are above zero. Source: Hill, A simple general approach to inference about the tail of a
+    distribution, Annals of Statistics 3 (1975); Weissman, JASA 73 (1978).
+    """
+    above = np.sort(known[known > 0])
+    if len(above) < TAIL:
+        return np.inf
+    k = 2 * math.isqrt(len(above))
+    index = float(np.log(above[-k:] / above[-k - 1]).mean()) * (1 + 3 / math.sqrt(k))
+    return float(above[-1]) * max(FAR, math.exp(min(index * math.log(1 / (UNHEARD * len(known))), 700)))
 
 
 def _histogram(counts: NDArray[np.int64]) -> dict[str, object]:

@@ -109,6 +109,7 @@ def up(value: float, digits: int = 2) -> float:
     >>> up(1234.5), up(0.01234), up(-1234.5)
     (1300.0, 0.013, -1200.0)
     """
+    value = float(value)  # of numpy's own kinds of numbers, which no file is written from
     if not value:
         return value
     exact = Decimal(f"{value:.12g}")

@@ -1,4 +1,4 @@
-"""Pictures of one's own: a folder of files, or a Parquet file that holds them.
+"""Pictures and videos of one's own: a folder of files, or a Parquet file that holds them.
 
 In a folder the name of the subfolder is the kind, `shirt/0001.jpg`, and the path without its ending is the id. Where
 the folders at the top are called `train`, `validation` and `test`, they are the parts, and the kinds lie in them. In a
@@ -7,7 +7,7 @@ Parquet file the column `picture` holds the files' bytes, and the other columns 
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -36,6 +36,9 @@ class Pictures(Importer):
 
     name = "pictures"
 
+    endings: ClassVar[frozenset[str]] = ENDINGS
+    column: ClassVar[str] = BYTES
+
     def __init__(self, table: Table, take: Take, *, refused: Callable[[str, InputError], None]):
         self._table, self._take, self._refused = table, take, refused
 
@@ -62,7 +65,7 @@ class Pictures(Importer):
     def _found(self, path: Path) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
         """Id, bytes and further columns of every picture."""
         if path.is_dir():
-            files = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS and f.is_file())
+            files = sorted(f for f in path.rglob("*") if f.suffix.lower() in self.endings and f.is_file())
             parted = {f.relative_to(path).parts[0] for f in files} <= PARTS
             for file in files:
                 inside = file.relative_to(path)
@@ -75,9 +78,19 @@ class Pictures(Importer):
 
     def _rows(self, rows: pl.DataFrame) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
         key = self._table.key
-        if missing := [c for c in (key, BYTES) if c not in rows.columns]:
+        if missing := [c for c in (key, self.column) if c not in rows.columns]:
             what = f"the file has no column `{missing[0]}`"
-            raise InputError(Problem("missing-column", what, missing[0], fix=f"it needs `{key}` and `{BYTES}`"))
+            raise InputError(Problem("missing-column", what, missing[0], fix=f"it needs `{key}` and `{self.column}`"))
         for row in rows.iter_rows(named=True):
-            given = {name: value for name, value in row.items() if name not in (key, BYTES) and value is not None}
-            yield str(row[key]), row[BYTES] or b"", given
+            given = {name: value for name, value in row.items() if name not in (key, self.column) and value is not None}
+            yield str(row[key]), row[self.column] or b"", given
+
+
+class Videos(Pictures):
+    """Videos as rows of one table, in folders or a Parquet file as pictures are; the column there is `video`."""
+
+    name = "videos"
+    endings: ClassVar[frozenset[str]] = frozenset({
+        ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".ogv", ".wmv",
+    })  # fmt: skip
+    column: ClassVar[str] = "video"

@@ -1,0 +1,170 @@
+"""A system file without what the data does not have."""
+
+import ast
+import builtins
+import difflib
+import keyword
+import re
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+from winnow.core.errors import InputError, Problem
+from winnow.core.system import System
+from winnow.project import shared
+from winnow.project.starting.editing import Text, tidy
+from winnow.project.starting.lacking import Lacking
+
+
+def run(source: str, name: str = "template") -> dict[str, Any]:
+    """What a system file defines."""
+    module = ModuleType(name)
+    exec(compile(source, f"{name}.py", "exec"), module.__dict__)
+    return module.__dict__
+
+
+def cut(source: str, lacking: Iterable[str]) -> str:
+    """A system file without what rests on tables, columns, events and fields that are lacking.
+
+    Features, sources, filters, rules and heads that need them go; so do imports and functions that nobody uses then.
+
+    Args:
+        source: text of a system file that is right.
+        lacking: `table`, `table.column`, `event`, `event.field`.
+
+    Raises:
+        InputError: `nothing-to-learn`, when no head is left, or no other part that a system cannot do without.
+    """
+    if not (names := frozenset(lacking)):
+        return source
+    text, space = Text(source), run(source)
+    found = Lacking(closed(space["system"], names), space)
+    found.find(text.tree)
+    left = "frame" not in found.dead and "system" not in found.dead
+    if not left or found.heads >= set(found.space["system"].labels.heads):
+        what = f"without {', '.join(sorted(names))} nothing is left of the system to learn or to serve"
+        fix = "map the events that its heads are made of, or start from another system"
+        raise InputError(Problem("nothing-to-learn", what, fix=fix))
+    return _ruled(_without_unused(text.without(found.gone, found.swaps.values())))
+
+
+def _ruled(source: str) -> str:
+    """With another feature as the heuristic of a ladder where its own is lost: the one that is called most like it."""
+    text = Text(source)
+    numeric = [n for f in of(source).features if f.type == "numeric" for n in f.names]
+    calls = (n for n in ast.walk(text.tree) if isinstance(n, ast.Call) and text.of(n.func) == "w.Formula" and n.args)
+    lost = [a for a in (call.args[0] for call in calls) if isinstance(a, ast.Constant) and a.value not in numeric]
+    best = [(a, difflib.get_close_matches(str(a.value), numeric, n=1, cutoff=0.0)) for a in lost]
+    return text.changed([(text.span(a), f'"{near[0]}"') for a, near in best if near])
+
+
+def closed(system: System, names: frozenset[str]) -> frozenset[str]:
+    """Names with what refers to them: columns that point to a table, events about its rows."""
+    tables, events = shared.tables([system]).values(), shared.events([system]).values()
+    while True:
+        more = {f"{t.name}.{c}" for t in tables for c, kind in t.columns.items() if kind.table and kind.table.name in names}
+        more |= {e.name for e in events if any(table.name in names for table in e.refs.values())}
+        if more <= names:
+            return names
+        names |= more
+
+
+def _without_unused(source: str) -> str:
+    """Without assignments, functions and imports that nothing uses, which taking one out may leave more of."""
+    while True:
+        text = Text(source)
+        used = {n.id for n in ast.walk(text.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        gone = {id(node) for node in ast.walk(text.tree) if _unused(node, used)}
+        if not gone:
+            return source
+        source = text.without(gone)
+
+
+def _unused(node: ast.AST, used: set[str]) -> bool:
+    if isinstance(node, ast.alias):
+        return (node.asname or node.name) not in used
+    if isinstance(node, ast.FunctionDef):
+        return node.name not in used
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        return node.targets[0].id not in used | {"system"}
+    return False
+
+
+def instead(source: str, other: Mapping[str, str]) -> str:
+    """A system file whose sources propose by other events, where those that they are made for are lacking.
+
+    Args:
+        source: text of a system file.
+        other: event type that is lacking → the one that takes its place.
+    """
+    text, space = Text(source), run(source)
+    variables = {getattr(v, "name", None): k for k, v in space.items() if type(v).__name__ == "Events"}
+    swap = {variables[a]: variables[b] for a, b in other.items() if a in variables and b in variables}
+    calls = (n for n in ast.walk(text.tree) if isinstance(n, ast.keyword) and n.arg == "sources")
+    names = (n for call in calls for n in ast.walk(call) if isinstance(n, ast.Name) and n.id in swap)
+    return text.changed([(text.span(n), swap[n.id]) for n in names])
+
+
+def renamed(source: str, words: Mapping[str, tuple[str, str]]) -> str:
+    """A system file that calls its tables otherwise.
+
+    Args:
+        source: text of a system file.
+        words: word of the file → the singular and the plural that take its place.
+    """
+    for old, (one, many) in words.items():
+        for word, new in ((f"{old}s", many), (old, one)):
+            pattern = rf"(?<![A-Za-z]){word}(?![a-z])"
+            source = re.sub(pattern, new, source)
+            source = re.sub(pattern.replace(word, word.capitalize()), new.capitalize(), source)
+    return source
+
+
+def may_be_called(word: str, source: str) -> bool:
+    """Whether a table may have a name: an identifier that means nothing else in the file."""
+    taken = {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
+    taken |= {n for n in run(source) if not n.startswith("__")} | set(dir(builtins)) | {"system"}
+    return bool(re.fullmatch("[a-z][a-z0-9_]*", word)) and not keyword.iskeyword(word) and word not in taken
+
+
+def named(source: str, name: str, template: str) -> str:
+    """A system file under another name, with a first line that says whose it is."""
+    source = re.sub(rf"\b{template}\b", name, source)
+    title = name.replace("_", " ").capitalize()
+    return re.sub(r'^"""[^:\n]*: ', f'"""{title}: ', source, count=1)
+
+
+def widened(source: str, more: Mapping[str, Mapping[str, str]]) -> str:
+    """A system file with further columns, each one a feature.
+
+    Args:
+        source: text of a system file.
+        more: table → column → its kind as the file writes it (`w.number`).
+    """
+    text, space = Text(source), run(source)
+    variables = {getattr(v, "name", None): k for k, v in space.items() if type(v).__name__ == "Table"}
+    changes, features = [], []
+    for call in (n for n in ast.walk(text.tree) if isinstance(n, ast.Call) and n.args):
+        name = getattr(call.args[0], "value", None)
+        columns = next((k.value for k in call.keywords if k.arg == "columns"), None)
+        if text.of(call.func) == "w.Table" and name in more and isinstance(columns, ast.Dict):
+            start, _ = text.span(columns)
+            items = ", ".join(f'"{c}": {kind}' for c, kind in more[name].items())
+            changes.append(((start + 1, start + 1), f"\n    {items},"))
+            features += [f"w.column({variables[name]}.{c})" for c, kind in more[name].items() if kind != "w.text"]
+    listed = next((n.value for n in text.tree.body if _is_features(n)), None)
+    if features and listed is not None:
+        start, _ = text.span(listed)
+        changes.append(((start + 1, start + 1), f"\n    {', '.join(features)},"))
+    return tidy(text.changed(changes))
+
+
+def _is_features(node: ast.stmt) -> bool:
+    target = node.targets[0] if isinstance(node, ast.Assign) else None
+    return isinstance(target, ast.Name) and target.id == "features" and isinstance(node.value, ast.List)  # type: ignore[attr-defined]
+
+
+def of(source: str) -> System:
+    """The system that a file declares."""
+    system: System = run(source)["system"]
+    return system

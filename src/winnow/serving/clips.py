@@ -1,0 +1,144 @@
+"""The videos of a project: taken in as reels, and shown as single frames."""
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from winnow.core.errors import InputError, NotFound, Problem
+from winnow.serving.gallery import SMALL, VIDEOS, Gallery
+from winnow.serving.tail import Tail
+
+if TYPE_CHECKING:  # a system file is read without the decoder
+    from winnow.media.video import Video, VideoDecoder
+    from winnow.media.video_reel import Reel
+
+_LEAST = 8  # key frames; of a video with fewer, evenly spread frames are kept
+_EVEN = 16
+
+
+@dataclass(frozen=True)
+class TakenClip:
+    """A video that came in.
+
+    Args:
+        file: its reel, relative to the media folder.
+        width, height: pixels of what was sent, upright.
+        seconds: its length; 0 where the file does not say.
+        look: the same for videos whose middles look nearly the same.
+    """
+
+    file: str
+    width: int
+    height: int
+    seconds: float
+    look: str
+
+
+class Clips:
+    """Takes videos in and shows their frames.
+
+    Args:
+        gallery: holds the files.
+    """
+
+    def __init__(self, gallery: Gallery):
+        self.gallery = gallery
+        self._decoder: VideoDecoder | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def decoder(self) -> "VideoDecoder":
+        """Decodes videos in a process of its own, started when first needed."""
+        from winnow.media.video import VideoDecoder
+
+        with self._lock:
+            if self._decoder is None:
+                self._decoder = VideoDecoder()
+            return self._decoder
+
+    def take(self, data: bytes) -> TakenClip:
+        """Keeps the reel of a video: its key frames, or evenly spread ones where there are few. One that is kept
+        already is the same file again.
+
+        Raises:
+            InputError: `video-unreadable`, `video-too-large`, `video-too-slow`, `video-refused`.
+            Unavailable: `package-missing`, `decoder-busy`.
+        """
+        from winnow.media.video_reel import pack
+
+        video = self._frames(data)
+        shown = video.frames[len(video.frames) // 2]
+        file = self.gallery.keep(pack(video), shown, kind=VIDEOS)
+        return TakenClip(file, video.width, video.height, video.seconds, self.gallery.look(file, shown))
+
+    def _frames(self, data: bytes) -> "Video":
+        video = self.decoder.decode(data)
+        if len(video.frames) >= _LEAST:
+            return video
+        try:
+            return self.decoder.decode(data, way="even", most=_EVEN)
+        except InputError:  # too slow, most likely: then what there is has to do
+            return video
+
+    def reel(self, file: str) -> "Reel":
+        """The reel of a video.
+
+        Raises:
+            NotFound: `no-video`.
+            InputError: `video-unreadable`.
+        """
+        from winnow.media.video_reel import Reel
+
+        try:
+            return Reel.open(self.gallery.read(file))
+        except NotFound as error:
+            raise _missing() from error
+
+    def thumbnail(self, file: str, at: float | None = None, side: int = SMALL) -> bytes:
+        """The frame that is seen nearest to a moment, or the middle one, as a small JPEG; raises as `reel`."""
+        from winnow.media.pictures import thumbnail
+
+        if at is None and side == SMALL and (found := self.gallery.small(file)):
+            return found
+        reel = self.reel(file)
+        frame = reel.frame(len(reel) // 2 if at is None else reel.nearest(at))
+        return thumbnail(self.gallery.decode(frame), side)
+
+    def close(self) -> None:
+        """Ends the decoder."""
+        with self._lock:
+            if self._decoder is not None:
+                self._decoder.close()
+                self._decoder = None
+
+
+class ClipFiles:
+    """The videos of a table's rows.
+
+    Args:
+        tail: knows the file of every row.
+        clips: shows them.
+    """
+
+    def __init__(self, tail: Tail, clips: Clips):
+        self._tail, self.clips = tail, clips
+
+    def file(self, row: int) -> str:
+        """The reel of a row's video, relative to the media folder.
+
+        Raises:
+            NotFound: `no-video`.
+        """
+        if row not in self._tail.texts:
+            raise _missing()
+        return self._tail.texts[row]
+
+    def thumbnail(self, row: int, at: float | None = None, side: int = SMALL) -> bytes:
+        """As `Clips.thumbnail`, of a row's video."""
+        return self.clips.thumbnail(self.file(row), at, side)
+
+
+def _missing() -> NotFound:
+    return NotFound(
+        Problem("no-video", "this row has no video, or its reel is not in the media folder", fix="upload it")
+    )
