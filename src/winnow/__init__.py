@@ -13,6 +13,7 @@ _PLACES = {
     "core.time": "FOREVER days hours minutes ms seconds",
     "core.errors": "WinnowError",
     "data.schema": "Events Table categories category flag image number personal ref text time",
+    "data.alternatives": "Alternatives",
     "data.declare": "Labels",
     "data.ties": "Bond Tie",
     "encoders.words": "HashedWords",
@@ -20,6 +21,7 @@ _PLACES = {
     "encoders.colours": "ColourGrid",
     "encoders.trained": "TrainedPictures",
     "encoders.towers": "Clip DinoV2 SigLip",
+    "features.alive": "Alive",
     "features.declare": "Feature Key",
     "features.place": "Place Whereabouts",
     "models.formula": "Formula",
@@ -68,6 +70,8 @@ _FEATURES = {
     "features.room": "room",
     "features.embedding": "embed similarity",
     "features.ties": "tied tenure mutual",
+    "features.closeness": "closeness common degree",
+    "features.back": "back",
 }
 _NAMES |= {name: (place, name.title()) for place, names in _FEATURES.items() for name in names.split()}
 _MODULES = {

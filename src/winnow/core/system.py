@@ -121,6 +121,7 @@ class System(Declared):
         ranking: step 4, scores (a ladder of rankers), or None when the sources' own scores order.
         relevance: step 4, a category of the items: those that share a value are alike. Retrieval of like items is
             judged by it, and models that learn from likeness learn from it.
+        alive: step 4, when an item can be chosen at all (`Alive(...)`), where items begin and end.
         pipeline: step 5.
         monitors: step 6.
         retrain: step 6.
@@ -133,6 +134,7 @@ class System(Declared):
     retrieval: Ladder | None = field(kw_only=True, default=None)
     ranking: Ladder | None = field(kw_only=True, default=None)
     relevance: Any = field(kw_only=True, default=None)
+    alive: Any = field(kw_only=True, default=None)
     pipeline: Any = field(kw_only=True)
     metrics: Sequence[Declared] = field(kw_only=True, default=())
     monitors: Sequence[Declared] = field(kw_only=True, default=())
@@ -145,7 +147,8 @@ class System(Declared):
 
     def to_data(self) -> dict[str, Any]:
         data = super().to_data()
-        return data if self.relevance is not None else {k: v for k, v in data.items() if k != "relevance"}
+        left_out = [name for name in ("relevance", "alive") if getattr(self, name) is None]
+        return {k: v for k, v in data.items() if k not in left_out}
 
     @property
     def picture(self) -> str | None:
@@ -154,9 +157,14 @@ class System(Declared):
         return next((name for name, kind in columns if kind.media == "image"), None)
 
     @property
-    def alike(self) -> bool:
-        """Whether it answers an item with items: one table plays both roles."""
+    def own_kind(self) -> bool:
+        """Whether one table plays both roles, so that nothing is an answer to itself."""
         return bool(self.labels.user.name == self.labels.item.name)
+
+    @property
+    def alike(self) -> bool:
+        """Whether it answers an item with items: nobody with a past asks, unlike where people are shown people."""
+        return self.own_kind and not self.labels.user.people
 
     def parts(self) -> list[Declared]:
         """Every declaration inside, once each."""
@@ -164,8 +172,8 @@ class System(Declared):
         return list(found.values())
 
     def _fields(self) -> tuple[Any, ...]:
-        return (self.frame, self.labels, self.features, self.retrieval, self.ranking, self.relevance, self.pipeline,
-                self.metrics, self.monitors, self.retrain)  # fmt: skip
+        return (self.frame, self.labels, self.features, self.retrieval, self.ranking, self.relevance, self.alive,
+                self.pipeline, self.metrics, self.monitors, self.retrain)  # fmt: skip
 
     def find_problems(self) -> list[Problem]:
         """Every mistake in the declaration, design mistakes included, in the order of the file."""

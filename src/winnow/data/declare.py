@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from winnow.core.declare import Declared
 from winnow.core.errors import Problem
+from winnow.data.alternatives import Alternatives
 from winnow.data.schema import Condition, EventField, Events, Table
 
 
@@ -28,6 +29,11 @@ class Head(Declared):
     def roles(self) -> tuple[str, ...]:
         """What of an impression its feedback shares with it."""
         return ("user", "item")
+
+    @property
+    def parts(self) -> "tuple[Head, ...]":
+        """The outcomes beside its own events that it is made of."""
+        return ()
 
     def problems(self, system: Any) -> Iterator[Problem]:
         missing = [t.name for t in (getattr(system.labels, role) for role in self.roles)
@@ -53,6 +59,35 @@ class AnyOf(Head):
     @property
     def events(self) -> Events:
         return self.of
+
+
+@dataclass(frozen=True)
+class Answered(AnyOf):
+    """1 when what was asked is granted within the window, 0 when it is refused or nothing was asked.
+
+    Unknown, and so no part of what is learned, where something was asked and nobody has answered: what is pending is
+    no refusal.
+
+    Args:
+        asked: the events that ask.
+        refused: the events that refuse.
+    """
+
+    asked: Events = field(kw_only=True)
+    refused: Events = field(kw_only=True)
+
+    @property
+    def parts(self) -> tuple[Head, ...]:
+        return AnyOf(self.asked), AnyOf(self.refused)
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        yield from super().problems(system)
+        for events in (self.asked, self.refused):
+            tables = (system.labels.user, system.labels.item)
+            if missing := [t.name for t in tables if t not in events.refs.values()]:
+                what = f"an answer counts `{events.name}`, which does not refer to {', '.join(missing)}"
+                why = "it is paired with impressions by user and item"
+                yield Problem("unjoinable-label", what, self.where, why, f"add it to Events({events.name!r}, refs=...)")
 
 
 @dataclass(frozen=True)
@@ -100,6 +135,11 @@ def any(events: Events, *conditions: Condition) -> AnyOf:
     return AnyOf(events, conditions)
 
 
+def answered(granted: Events, *, asked: Events, refused: Events) -> Answered:
+    """The head that is 1 when a request is granted: `labels.answered(connect, asked=request, refused=decline)`."""
+    return Answered(granted, asked=asked, refused=refused)
+
+
 def sum(of: EventField) -> SumOf:
     """The head that adds up a field: `labels.sum(watch.seconds)`."""
     return SumOf(of)
@@ -113,11 +153,17 @@ class Labels(Declared):
         of: the impression event; its first role is who saw it, its last what was seen.
         within: how long one waits for feedback; younger impressions carry provisional labels.
         heads: name → outcome.
+        against: where the log holds choices and not what was shown: what each of them was made against.
     """
 
     of: Events = field(kw_only=True)
     within: timedelta = field(kw_only=True)
     heads: Mapping[str, Head] = field(kw_only=True, hash=False)
+    against: Alternatives | None = field(kw_only=True, default=None)
+
+    def to_data(self) -> dict[str, Any]:
+        data = super().to_data()
+        return data if self.against is not None else {k: v for k, v in data.items() if k != "against"}
 
     @property
     def user_role(self) -> str:
@@ -156,4 +202,4 @@ def finding(of: EventField) -> Finding:
 
 def event_types(heads: Sequence[Head]) -> list[Events]:
     """The feedback events that a set of heads needs, once each."""
-    return list({h.events.name: h.events for h in heads}.values())
+    return list({h.events.name: h.events for head in heads for h in (head, *head.parts)}.values())

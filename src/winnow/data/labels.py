@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from winnow.core.errors import InputError, Problem
 from winnow.core.time import to_us
 from winnow.data.chunk import NO_TIME
-from winnow.data.declare import AnyOf, Finding, Head, Labels, SumOf
+from winnow.data.declare import Answered, AnyOf, Finding, Head, Labels, SumOf
 from winnow.data.schema import Condition, Events
 
 Ints = NDArray[np.int64]
@@ -47,16 +47,18 @@ def join(
 
     Returns:
         The impressions known before `as_of`, in the order given; per head a float32 column (0 or 1, or a sum; NaN for
-        a finding that nobody has made); and `state`: `final` when the window has passed or, where all heads are
-        findings, one has been made; `provisional` while feedback can still come; `censored`.
+        a finding that nobody has made and for what was asked and not answered); and `state`: `final` when the window
+        has passed or, where all heads are findings, one has been made; `provisional` while feedback can still come;
+        `censored`.
 
     Raises:
         InputError: `label-conflict`, when a head is named like a column of the impressions.
     """
     _check_names(labels, impressions)
     shown = impressions.filter(pl.col("known_at") < as_of)
-    pairs = {key: _paired(labels, shown, feedback, *key, as_of=as_of) for key in map(_key, labels.heads.values())}
-    heads = {name: _values(head, pairs[_key(head)], len(shown)) for name, head in labels.heads.items()}
+    every = [part for head in labels.heads.values() for part in (head, *head.parts)]
+    pairs = {key: _paired(labels, shown, feedback, *key, as_of=as_of) for key in map(_key, every)}
+    heads = {name: _known(head, pairs, len(shown)) for name, head in labels.heads.items()}
     states = _states(shown["at"].to_numpy(), to_us(labels.within), as_of, data_until)
     if not labels.waits:
         states = np.where(~np.isnan([*heads.values()]).all(axis=0), "final", states)
@@ -135,6 +137,15 @@ def _latest_before(shown: pl.DataFrame, seen: pl.DataFrame, keys: list[str]) -> 
 
 def _ranks(values: pl.Series) -> Ints:
     return values.rank("dense").cast(pl.Int64).to_numpy() - 1
+
+
+def _known(head: Head, pairs: Mapping[tuple[Events, tuple[str, ...]], pl.DataFrame], n: int) -> NDArray[np.float32]:
+    """What a head comes to, float32 [n]; NaN where that is not known yet."""
+    values = _values(head, pairs[_key(head)], n)
+    if isinstance(head, Answered):
+        asked, refused = (_values(part, pairs[_key(part)], n) for part in head.parts)
+        values[(asked == 1) & (refused == 0) & (values == 0)] = np.nan
+    return values
 
 
 def _values(head: Head, found: pl.DataFrame, n: int) -> NDArray[np.float32]:

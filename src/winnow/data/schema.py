@@ -128,13 +128,13 @@ class Path:
         >>> video.author.label
         'video_author'
         """
-        return "_".join((self.table.name, *self.columns))
+        return "_".join((self.table.called, *self.columns))
 
     def to_data(self) -> str:
         return str(self)
 
     def __str__(self) -> str:
-        return ".".join((self.table.name, *self.columns))
+        return ".".join((self.table.called, *self.columns))
 
 
 @dataclass(frozen=True)
@@ -145,11 +145,23 @@ class Table(Declared):
         name: name of the table and of the domain of its ids.
         key: name of the id in rows that come in.
         columns: name → kind.
+        people: whether its rows are people. Who asks for rows of the table that they are in themselves is then
+            somebody with a past, and not a thing whose like is sought.
     """
 
     name: str
     key: str = field(kw_only=True)
     columns: Mapping[str, Kind] = field(kw_only=True, default_factory=dict, hash=False)
+    people: bool = field(kw_only=True, default=False)
+
+    @property
+    def called(self) -> str:
+        """How paths and features call it."""
+        return self.name
+
+    def playing(self, role: str) -> "Played":
+        """The same table in a role of events that name it more than once: `candidate = person.playing("candidate")`."""
+        return Played(self.name, key=self.key, columns=self.columns, people=self.people, role=role, where=self.where)
 
     def __getattr__(self, name: str) -> Path:
         if name.startswith("_"):
@@ -170,7 +182,26 @@ class Table(Declared):
 
     def to_data(self) -> dict[str, Any]:
         columns = {k: v.to_data() for k, v in self.columns.items()}
-        return {"kind": "Table", "name": self.name, "key": self.key, "columns": columns}
+        people = {"people": True} if self.people else {}
+        return {"kind": "Table", "name": self.name, "key": self.key, "columns": columns} | people
+
+
+@dataclass(frozen=True)
+class Played(Table):
+    """A table in one of the roles that it plays in an event.
+
+    Args:
+        role: the role.
+    """
+
+    role: str = field(kw_only=True, default="")
+
+    @property
+    def called(self) -> str:
+        return self.role
+
+    def to_data(self) -> dict[str, Any]:
+        return super().to_data() | {"role": self.role}
 
 
 @dataclass(frozen=True)
@@ -196,11 +227,13 @@ class Events(Declared):
         return EventField(self, name)
 
     def role(self, table: Table) -> str:
-        """The first role played by a table.
+        """The first role played by a table, or the one in which it is given.
 
         Raises:
             NotFound: `unknown-role`.
         """
+        if isinstance(table, Played) and table.role in self.refs:
+            return table.role
         for role, played in self.refs.items():
             if played.name == table.name:
                 return role

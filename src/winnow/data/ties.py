@@ -10,18 +10,7 @@ from typing import Any
 
 from winnow.core.declare import Declared
 from winnow.core.errors import Problem
-from winnow.data.schema import Events, Path, Table
-
-
-@dataclass(frozen=True)
-class Played(Table):
-    """A table in one of the roles that it plays in an event.
-
-    Args:
-        role: the role.
-    """
-
-    role: str = field(kw_only=True, default="")
+from winnow.data.schema import Events, Path, Played
 
 
 @dataclass(frozen=True)
@@ -41,9 +30,6 @@ class End(Path):
 @dataclass(frozen=True)
 class Tie(Events):
     """Something that a row does to another: its first role is who does it, its last to whom."""
-
-    def role(self, table: Table) -> str:
-        return table.role if isinstance(table, Played) else super().role(table)
 
     @property
     def ends(self) -> tuple[str, str]:
@@ -93,5 +79,4 @@ class Bond(Declared):
 
 
 def _played(of: Tie, role: str) -> Played:
-    table = of.refs[role]
-    return Played(table.name, key=table.key, columns=table.columns, role=role, where=table.where)
+    return of.refs[role].playing(role)

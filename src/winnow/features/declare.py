@@ -108,6 +108,10 @@ class Feature(Declared):
         """Its columns, one per name: [n] or [1] arrays, one [n, names] array for all, or a `Recent`."""
         raise NotImplementedError
 
+    def seen(self, view: View) -> View:
+        """The moments as its keys are read from them."""
+        return view
+
     def touched(self, view: View) -> Ints | None:
         """When the youngest thing that its values rest on happened, int64 [1 or n]; None if it cannot age."""
         return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from winnow.core.errors import Problem, did_you_mean
 from winnow.core.time import short
 from winnow.data.declare import AnyOf, Labels, SumOf
-from winnow.data.schema import EventField, Path
+from winnow.data.schema import EventField, Path, Played
 from winnow.features.aggregate import OWN_TIME, Aggregate
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _outcomes(labels: Labels) -> set[str]:
 
 
 def _feedback(labels: Labels) -> set[str]:
-    return {h.events.name for h in labels.heads.values()}
+    return {h.events.name for head in labels.heads.values() for h in (head, *head.parts)}
 
 
 def _positions(features: Sequence["Feature"]) -> set[str]:
@@ -80,10 +80,11 @@ def _positions(features: Sequence["Feature"]) -> set[str]:
 
 
 def _role(path: Path, refs: Any, owner: str, where: str) -> Iterator[Problem]:
-    played = {table.name for table in refs.values()}
-    if path.table.name not in played:
-        what = f"{owner} does not refer to `{path.table.name}`, which `{path}` needs"
-        yield Problem("missing-role", what, where, fix=did_you_mean(path.table.name, played))
+    table = path.table
+    played = {*refs} if isinstance(table, Played) else {t.name for t in refs.values()}
+    if table.called not in played:
+        what = f"{owner} does not refer to `{table.called}`, which `{path}` needs"
+        yield Problem("missing-role", what, where, fix=did_you_mean(table.called, played))
 
 
 def _aggregate(a: Aggregate, where: str) -> Iterator[Problem]:

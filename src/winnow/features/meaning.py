@@ -77,7 +77,7 @@ def thing(key: Table | Path | EventField) -> str:
     if isinstance(key, EventField):
         return f"the {key.name} of the request"
     path = key if isinstance(key, Path) else Path(key)
-    words = " of ".join(f"the {column}" for column in reversed((path.table.name, *path.columns)))
+    words = " of ".join(f"the {column}" for column in reversed((path.table.called, *path.columns)))
     return f"each of {words}" if path.columns and path.kind.storage == "categories" else words
 
 
@@ -140,7 +140,7 @@ def meaning(feature: Feature, place: int) -> str:
 def _(feature: declare.Column, place: int) -> str:
     of = feature.of
     if isinstance(of, Path) and not of.columns:
-        return f"which {of.table.name} it is"
+        return f"which {of.table.called} it is"
     return thing(of) if isinstance(of, EventField) else f"{thing(of).removeprefix('each of ')}, as it stood then"
 
 

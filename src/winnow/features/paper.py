@@ -107,19 +107,23 @@ class Paper:
         Args:
             feature: the declaration.
             at: the moment.
-            ids: table → id of those that it depends on.
+            ids: table, or the role that it plays, → id of those that it depends on.
         """
-        refs = {t: np.array([self.row_of(t, key)], np.int64) for t, key in ids.items()}
+        refs = {t: np.array([row], np.int64) for t, row in self._asked(feature, ids).items()}
         plan = Plan((feature,), {t: t for t in ids})
         batch = plan.compute(Moments(np.array([moment(at)], np.int64), refs), HistoryState(self))
         found = [*batch.numeric[0].tolist(), *(v[0].tolist() for v in batch.categorical.values()),
                  *([int(r) for r in s.rows[0] if r >= 0] for s in batch.sequences.values())]  # fmt: skip
         return found[0] if len(found) == 1 else found
 
+    def _asked(self, feature: Feature, ids: Mapping[str, str]) -> dict[str, int]:
+        """Row numbers of ids, of tables that a feature may call by another name."""
+        names = {path.table.called: path.table.name for path in feature.paths}
+        return {t: self.row_of(names.get(t, t), key) for t, key in ids.items()}
+
     def story(self, feature: Feature, start: Moment, end: Moment, **ids: str) -> Story:
         """What a feature was from one moment to another, and why; `winnow.project.features.picture.draw` shows it."""
-        refs = {t: self.row_of(t, key) for t, key in ids.items()}
-        asked = Asked(refs, {t: t for t in ids}, moment(start), moment(end))
+        asked = Asked(self._asked(feature, ids), {t: t for t in ids}, moment(start), moment(end))
         return told(feature, feature.names[0], asked, state=HistoryState(self), source=self)
 
     # What a history source answers

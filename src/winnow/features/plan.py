@@ -28,7 +28,7 @@ class Plan:
 
     Args:
         features: the declarations, in order.
-        roles: table → role of the impression that stands for it.
+        roles: table, as paths call it, → role of the impression that stands for it.
     """
 
     features: tuple[Feature, ...]
@@ -37,9 +37,10 @@ class Plan:
     @classmethod
     def of(cls, features: Iterable[Feature], labels: Labels) -> "Plan":
         """The plan of a system's features for the rows that its impressions name."""
-        roles = {table.name: role for role, table in reversed(list(labels.of.refs.items()))}
-        # Where one table plays both, as in a search for things like this one, its columns are asked of the items.
-        return cls(tuple(features), {**roles, labels.item.name: labels.item_role})
+        roles = {table.called: role for role, table in reversed(list(labels.of.refs.items()))}
+        # Where one table plays both and is not told apart, as in a search for things like this one, its columns are
+        # asked of the items.
+        return cls(tuple(features), {**roles, labels.item.called: labels.item_role})
 
     @cached_property
     def aggregates(self) -> tuple[Aggregate, ...]:
@@ -63,7 +64,7 @@ class Plan:
         """The roles, and `request`, that a feature needs."""
         if feature.parts:
             return set().union(*map(self.depends_on, feature.parts))
-        tables = {self.roles[p.table.name] for p in feature.paths if p.table.name in self.roles}
+        tables = {self.roles[p.table.called] for p in feature.paths if p.table.called in self.roles}
         return tables | ({REQUEST} if feature.fields or not feature.paths else set())
 
     def side(self, *roles: str, static: bool = False) -> "Plan":

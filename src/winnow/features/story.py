@@ -132,7 +132,7 @@ def told(feature: Feature, name: str, asked: Asked, *, state: State, source: Sou
         InputError: `missing-role` when `asked` lacks a key that the feature needs; `bad-span`.
     """
     one = alone(feature, name)
-    view = View(asked.moments(np.array([asked.end], np.int64)), state, asked.roles, one.aggregates())
+    view = one.seen(View(asked.moments(np.array([asked.end], np.int64)), state, asked.roles, one.aggregates()))
     lanes = [*_event_lanes(one, view, asked, source), *_row_lanes(one, view, asked, source)]
     start = asked.start if asked.start is not None else _beginning(lanes, one, asked.end)
     if start >= asked.end:

@@ -104,6 +104,17 @@ class View:
         """The last k values and times of a single-valued key, int64 [1 or n, k]."""
         return self._once(aggregate.name, lambda: self.state.recent(aggregate, *self._asked(aggregate).flat))
 
+    def turned(self, one: str, other: str) -> "View":
+        """The same moments with two roles exchanged; nothing else changes, and no other state is asked."""
+
+        def turn() -> View:
+            other_way = {one: other, other: one}
+            refs = {other_way.get(role, role): rows for role, rows in self.moments.refs.items()}
+            moments = Moments(self.moments.at, refs, self.moments.context)
+            return View(moments, self.state, self.roles, self._aggregates)
+
+        return self._once(("turned", f"{one} {other}"), turn)
+
     def _once(self, name: str | tuple[str, str], make: Callable[[], T]) -> T:
         made = self._seen.get(name)
         if made is None:
@@ -111,9 +122,9 @@ class View:
         return cast(T, made)
 
     def _follow(self, path: Path) -> NDArray[Any]:
-        role = self.roles.get(path.table.name, "")
+        role = self.roles.get(path.table.called, "")
         if role not in self.moments.refs:
-            raise InputError(Problem("missing-role", f"no `{path.table.name}` was given, and `{path}` needs it"))
+            raise InputError(Problem("missing-role", f"no `{path.table.called}` was given, and `{path}` needs it"))
         return self._along(path, self.moments.refs[role], self.at)
 
     def _along(self, path: Path, rows: NDArray[Any], at: Ints) -> NDArray[Any]:
@@ -130,7 +141,7 @@ class View:
         """The keys of an aggregate, for a look-up; before the first one the state is told of all of them."""
         if self._untold:
             self._untold = False
-            roles = [{self.roles.get(path.table.name, "") for path in a.by} for a in self._aggregates]
+            roles = [{self.roles.get(path.table.called, "") for path in a.by} for a in self._aggregates]
             known = [a for a, of in zip(self._aggregates, roles, strict=True) if of <= self.moments.refs.keys()]
             cast(Ahead, self.state).ahead([(a, self._keys(a).flat[0]) for a in known])
         return self._keys(aggregate)

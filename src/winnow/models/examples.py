@@ -19,6 +19,7 @@ class Examples:
         at: moment of each row, int64 [N], microseconds UTC.
         user: user row numbers, int64 [N].
         item: item row numbers, int64 [N].
+        choice: which choice a row belongs to, int64 [N]; -1 for what was shown. None where all were shown.
     """
 
     features: FeatureBatch
@@ -27,6 +28,12 @@ class Examples:
     at: Ints
     user: Ints
     item: Ints
+    choice: Ints | None = None
+
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """Rows that are impressions, bool [N]; the others are choices and their alternatives."""
+        return np.ones(len(self), np.bool_) if self.choice is None else self.choice < 0
 
     def __len__(self) -> int:
         return len(self.at)
@@ -41,6 +48,7 @@ class Examples:
             at=self.at[rows],
             user=self.user[rows],
             item=self.item[rows],
+            choice=None if self.choice is None else self.choice[rows],
         )
 
 
@@ -51,7 +59,9 @@ class Catalogue:
     Args:
         rows: item row numbers, int64 [I].
         features: item-side features of the I items (no user, no request features).
+        lives: the first moment at which each could be chosen and the first after it, int64 [I, 2]; None for always.
     """
 
     rows: Ints
     features: FeatureBatch
+    lives: Ints | None = None

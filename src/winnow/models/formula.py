@@ -17,6 +17,8 @@ from winnow.models.examples import Examples
 class Formula(Ranker):
     """Predicts with one numeric feature: probability heads as it is, clipped to (0, 1); amounts scaled to their mean.
 
+    A feature x that goes beyond 1, such as a count, predicts probabilities by x / (1 + x), which keeps its order.
+
     Args:
         feature: name of a numeric feature.
         heads: what it stands for; empty for the first head of the examples.
@@ -40,11 +42,13 @@ class Formula(Ranker):
         feature = train.features.column(self.feature)
         scales = [1.0 if t == "binary" else _scale(feature, train.labels[h]) for h, t in types.items()]
         facts = {"heads": list(types), "types": list(types.values()), "feature": self.feature, "scales": scales}
+        facts["beyond"] = bool(np.max(feature, initial=0.0) > 1)
         Artefact.write(run.folder, model="Formula", files=[], fallback=float(np.mean(feature)), **facts)
 
     @classmethod
     def open(cls, artefact: Artefact, threads: int) -> Scorer:
         facts = [artefact.fact(name) for name in ("feature", "types", "scales", "fallback")]
+        facts.append(bool(artefact.meta.get("beyond", False)))
         return FormulaScorer(tuple(artefact.fact("heads")), *facts)
 
 
@@ -57,13 +61,15 @@ class FormulaScorer:
     types: list[str]
     scales: list[float]
     fallback: float
+    beyond: bool = False
 
     def score(self, batch: FeatureBatch) -> Floats:
         """The feature for every head, float32 [N, H]."""
         known = self.feature in batch.numeric_names
         value = batch.column(self.feature) if known else np.full(len(batch), self.fallback, np.float32)
+        chance = value / (1 + np.maximum(value, 0)) if self.beyond else value
         columns = [
-            np.clip(value, 1e-6, 1 - 1e-6) if t == "binary" else value * np.float32(s)
+            np.clip(chance, 1e-6, 1 - 1e-6) if t == "binary" else value * np.float32(s)
             for t, s in zip(self.types, self.scales, strict=True)
         ]
         return np.stack(columns, axis=1).astype(np.float32)

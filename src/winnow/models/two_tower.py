@@ -1,7 +1,7 @@
 """L1 of retrieval: a user tower and an item tower."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from winnow.models.artefact import Artefact
 from winnow.models.base import ItemEncoder, QueryEncoder, Retriever, Run
@@ -23,6 +23,7 @@ class TwoTower(Retriever):
         negatives: uniformly drawn items a step.
         log_q: strength of the correction for how often an item is drawn, 0 to 1.
         id_dropout: how often an item's own id is hidden in training.
+        ids: whether items have a vector of their own; False where none lives long enough to be learned.
         history_epochs: passes over the histories themselves (what was watched next) before the main training.
         dropout: share of values dropped in training.
         epochs, batch_size, learning_rate, reg: as in every model; `reg` is decoupled weight decay.
@@ -35,6 +36,7 @@ class TwoTower(Retriever):
     negatives: int = 512
     log_q: float = 1.0
     id_dropout: float = 0.1
+    ids: bool = True
     history_epochs: int = 0
     dropout: float = 0.2
     epochs: int = 4
@@ -42,6 +44,10 @@ class TwoTower(Retriever):
     learning_rate: float = 2e-3
     reg: float = 0.05
     user: ClassVar[str] = "mean"
+
+    def to_data(self) -> dict[str, Any]:
+        data = super().to_data()
+        return {k: v for k, v in data.items() if k != "ids" or not v}
 
     def fit(self, train: Examples, valid: Examples, catalogue: Catalogue, run: Run) -> None:
         from winnow.models.networks.retrieval import fit

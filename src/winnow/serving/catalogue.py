@@ -8,6 +8,7 @@ import numpy as np
 
 from winnow.core.candidates import Floats, Ints, Mask
 from winnow.data.schema import Table
+from winnow.features.alive import Alive
 from winnow.features.keys import missing
 from winnow.features.state import State
 
@@ -49,8 +50,8 @@ class Catalogue:
         return np.where(known, self.popularity[np.where(known, rows, 0)], np.float32(0))
 
 
-def existing(table: Table, rows: Ints, state: State, at: int) -> Mask:
-    """Which rows are in a table now, bool [n]: something is known about them, and they were not deleted.
+def existing(table: Table, rows: Ints, state: State, at: int, alive: Alive | None = None) -> Mask:
+    """Which rows are in a table now, bool [n]: something is known of them, and they were not deleted; and are alive.
 
     Deleting a row makes all its columns missing, and so does never having put it. Text is not kept live, so a table
     of nothing but text cannot tell, and all its rows count as there.
@@ -61,4 +62,4 @@ def existing(table: Table, rows: Ints, state: State, at: int) -> Mask:
         values, nothing = state.column(table, name, rows, np.array([at])), missing(kind)
         there = ~np.isnan(values) if kind.storage == "number" else values != nothing
         found |= there if there.ndim == 1 else there.any(axis=1)
-    return found
+    return found if alive is None else found & alive.mask(rows, state, np.array([at]))

@@ -135,7 +135,7 @@ class Desk:
         start, kit = time.perf_counter(), self.kit.under(str(request.user))
         # Before the clock of the request starts: without its vector there is nothing that sources could do.
         vector = None if picture is None else kit.bundle.vectors.sides.look(picture)
-        query = modes.applied(request, hydrate(request, kit, self._ids, vector), kit)
+        query = modes.applied(request, hydrate(request, kit, self._ids, vector, now=self._clock()), kit)
         trace = Trace(full=query.explain)
         ranking = kit.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)
         if self._served is not None and log and len(ranking.shown):
@@ -162,7 +162,7 @@ class Desk:
             Unavailable: `no-release`.
         """
         kit = self.kit.under(str(request.user)) if weights is None else replace(self.kit, weights=weights)
-        query = modes.applied(request, hydrate(request, kit, self._ids), kit)
+        query = modes.applied(request, hydrate(request, kit, self._ids, now=self._clock()), kit)
         query, trace = replace(query, deadline=time.monotonic() + _PATIENCE_S), Trace()
         ranking = kit.system.pipeline.execute(query, kit, gatherer=self._gatherer, trace=trace)
         return Look(query, kit, ranking, not trace.degraded)

@@ -21,7 +21,7 @@ from winnow.serving.query import Boost, Query
 from winnow.serving.request import Condition, RankRequest
 
 
-def hydrate(request: RankRequest, kit: Kit, ids: IdMap, vector: Floats | None = None) -> Query:
+def hydrate(request: RankRequest, kit: Kit, ids: IdMap, vector: Floats | None = None, *, now: int = 0) -> Query:
     """The query behind a request.
 
     Args:
@@ -29,11 +29,12 @@ def hydrate(request: RankRequest, kit: Kit, ids: IdMap, vector: Floats | None = 
         kit: what it is served with.
         ids: ids and row numbers.
         vector: what to look for, float32 [1, D], when that is no item.
+        now: the present, microseconds UTC; what the log last knew of when left out.
 
     Raises:
         InputError: with every bad parameter: `unknown-context`, `unknown-column`, `bad-value`, `size-too-large`.
     """
-    return replace(_Hydration(request, kit, ids).query(), vector=vector)
+    return replace(_Hydration(request, kit, ids).query(), vector=vector, now=now)
 
 
 class _Hydration:
@@ -55,7 +56,7 @@ class _Hydration:
         user_id = str(request.user)
         user = int(self.ids.rows(self.labels.user.name, [user_id])[0])
         # Nothing is an answer to itself.
-        itself = np.array([user] * (self.kit.system.alike and user >= 0), np.int64)
+        itself = np.array([user] * (self.kit.system.own_kind and user >= 0), np.int64)
         return Query(
             recommendation_id=uuid.uuid4().hex,
             user_id=user_id,

@@ -130,9 +130,9 @@ class Kit:
         return self.live.consistently(lambda s: plan.compute(self._moments(query, None, s.as_of), s))
 
     def existing(self, query: Query, rows: Ints) -> Mask:
-        """Which items exist and were not deleted, as of now."""
-        item = self.system.labels.item
-        return self.live.consistently(lambda state: existing(item, rows, state, query.at))
+        """Which items exist, were not deleted and are alive, as of now."""
+        item, alive = self.system.labels.item, self.system.alive
+        return self.live.consistently(lambda state: existing(item, rows, state, query.now, alive))
 
     def _moments(self, query: Query, rows: Ints | None, at: int) -> Moments:
         labels = self.system.labels

@@ -12,6 +12,7 @@ from winnow.core.errors import Problem
 from winnow.data.schema import Path
 from winnow.data.ties import Bond
 from winnow.features.aggregate import Aggregate
+from winnow.features.declare import Key, as_path
 from winnow.features.ties import times_of
 from winnow.serving.kit import Kit
 from winnow.serving.query import Query
@@ -90,28 +91,35 @@ class Apart(Rule):
 
     Args:
         bond: what keeps them apart.
-        by: the column of the items that names the other.
+        by: the column of the items that names the other; the table itself where the items are people.
         either: whether it also holds when the other made it.
         unknown: whether items may be shown that name nobody.
     """
 
     bond: Bond
-    by: Path = field(kw_only=True)
+    by: Key = field(kw_only=True)
     either: bool = field(kw_only=True, default=True)
     personal: ClassVar[bool] = True
     unknown: bool = field(kw_only=True, default=False)
 
     @property
+    def path(self) -> Path:
+        """Where the other is named."""
+        return as_path(self.by)
+
+    @property
     def name(self) -> str:
-        return f"Apart {self.bond.name} {self.by.columns[-1]}"
+        return f"Apart {self.bond.name} {self.path.columns[-1] if self.path.columns else self.path.table.called}"
 
     def aggregates(self) -> tuple[Aggregate, ...]:
         return times_of(self.bond)
 
     def problems(self, system: Any) -> Iterator[Problem]:
         tables = self.bond.tables
-        if self.by.domain != tables[1] or system.labels.user.name != tables[0]:
-            what = f"`{self.bond.name}` ties {' to '.join(tables)}, and `{self.by}` names rows of `{self.by.domain}`"
+        if self.path.domain != tables[1] or system.labels.user.name != tables[0]:
+            what = (
+                f"`{self.bond.name}` ties {' to '.join(tables)}, and `{self.path}` names rows of `{self.path.domain}`"
+            )
             yield Problem("unlike-ends", what, self.where, "nobody would be kept apart", "use another column")
         if self.either and tables[0] != tables[1]:
             what = f"a `{tables[1]}` cannot `{self.bond.name}` a `{tables[0]}`"
@@ -120,7 +128,7 @@ class Apart(Rule):
     def admit(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
         if lost := kit.catalogue.lost & {f"pairs:{a.subject}" for a in self.aggregates()}:
             raise LookupError(f"state of pairs was lost in {', '.join(sorted(lost))}: raise `features.pairs`")
-        others = kit.view(query, candidates.rows).path(self.by)
+        others = kit.view(query, candidates.rows).path(self.path)
         apart = kit.tied(self.bond, query.user, others, query.at, doubt=True, either=self.either)
         return ~apart & (self.unknown | (others >= 0))
 

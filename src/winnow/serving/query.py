@@ -38,6 +38,7 @@ class Query:
         at: the moment as of which live state is read, microseconds UTC.
         size: how many items are wanted.
         deadline: on the clock of `time.monotonic`, seconds.
+        now: the present, for what time alone changes; `at` when nobody says, and never before it.
         context: field of the impression → value, array of length 1.
         exclude: item rows that must not come back.
         vector: what to look for, float32 [1, D], by the encoder of the kit; None for what the user's row says.
@@ -72,6 +73,10 @@ class Query:
     reasons: bool = False
     heads: tuple[str, ...] = ()
     skip: Ints = field(default_factory=lambda: NO_ROWS)
+    now: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "now", max(self.now, self.at))
 
     @property
     def known(self) -> bool:

@@ -1,7 +1,7 @@
 """Renewal: the kit of the moment becomes the next one, in the background; requests keep the one they began with."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from winnow.core.candidates import Candidates, Floats, Ints
 from winnow.core.errors import Conflict, NotFound, Problem, Unavailable, WinnowError
 from winnow.core.system import System
+from winnow.core.time import now_us
 from winnow.data.ids import IdMap
 from winnow.features.live import LiveReader
 from winnow.features.live.layout import pair_name
@@ -46,14 +47,16 @@ class Renewal:
             with every renewal.
         pictures: of the items, for systems that search by them.
         folder: of the project.
+        clock: the present, microseconds UTC.
     """
 
     def __init__(
         self, system: System, *, registry: Registry, live: LiveReader, ids: IdMap, tail: Tail | None = None,
-        pictures: PictureFiles | None = None, folder: Path | None = None,
+        pictures: PictureFiles | None = None, folder: Path | None = None, clock: Callable[[], int] = now_us,
     ):  # fmt: skip
         self._system, self._registry, self._live, self._ids = system, registry, live, ids
         self._tail, self._pictures, self._folder = tail, pictures, folder
+        self._clock = clock
         self.trouble: Problem | None = None  # why the release that should serve does not, or not wholly
 
     def next(self, now: Kit | None) -> Kit | None:
@@ -133,10 +136,12 @@ class Renewal:
         system, at, state = bundle.system, self._live.watermark, Steady(self._live)
         item = system.labels.item
         rows = np.arange(self._ids.size(item.name) if system.pipeline.ranks else 0)
-        exists = self._live.consistently(lambda s: existing(item, rows, s, at))
+        now = max(at, self._clock())  # time goes on where nothing happens
+        exists = self._live.consistently(lambda s: existing(item, rows, s, now, system.alive))
         catalogue = Catalogue(at, exists, lost=self._lost(system))
         # What policy would not show takes no place in a list.
-        query, kit = Query("", "", -1, at, 0, 0.0), Kit(system, bundle, self._live, catalogue, {}, folder=self._folder)
+        query = Query("", "", -1, at, 0, 0.0, now=now)
+        kit = Kit(system, bundle, self._live, catalogue, {}, folder=self._folder)
         shown, hidden = _shown(rows[exists], query, kit)
         sources: Sequence[Source] = system.pipeline.sources
         found = {source.name: source.refresh(shown, state, at) for source in sources}
@@ -173,7 +178,7 @@ class Renewal:
         with self._noting():
             seq, rows = self._changed(space)
             if len(rows):
-                query = Query("", "", -1, at := self._live.watermark, 0, 0.0)
+                query = Query("", "", -1, at := self._live.watermark, 0, 0.0, now=self._clock())
                 exists = kit.existing(query, rows)
                 space.hide(rows, np.isin(rows, _shown(rows[exists], query, kit)[1]))
                 space.catch_up(rows, exists, Steady(self._live), at=at, seq=seq)

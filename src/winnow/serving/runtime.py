@@ -74,6 +74,7 @@ class Runtime:
                 tail=tail,
                 pictures=files,
                 folder=stores.folder,
+                clock=clock,
             )
             self.desks[name] = Desk(
                 system,

@@ -27,8 +27,10 @@ from winnow.features.view import Moments
 from winnow.models.content import Labelled
 from winnow.models.examples import Catalogue, Examples
 from winnow.training import album as albums
-from winnow.training import content
+from winnow.training import alternatives, content
 from winnow.training.album import Album
+from winnow.training.alive import Lives
+from winnow.training.alternatives import CHOICE, Chosen
 from winnow.training.cut import by_rule
 from winnow.training.leakage import Until, refuse_later_inputs
 from winnow.training.roles import roled
@@ -50,6 +52,8 @@ class Dataset:
         state: what was known at any moment.
         album: the pictures of the items, when models learn from them.
         posts: `train`, `valid` and `test` as content, when models judge content.
+        lives: when items could be chosen, where they begin and end or rows are choices.
+        chosen: every choice, where rows are choices.
     """
 
     plan: Plan
@@ -61,6 +65,8 @@ class Dataset:
     state: HistoryState
     album: Album | None = None
     posts: Mapping[str, Labelled] = field(default_factory=dict)
+    lives: Lives | None = None
+    chosen: Chosen | None = None
 
     def base_rates(self) -> dict[str, float]:
         """Head → mean label of the training part, NaN where none is known."""
@@ -110,7 +116,12 @@ def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None
     if album is not None:
         album = album.learned(_liked(parts["train"]))
     posts = {} if system.pipeline.ranks else {name: content.labelled(stores, system, p) for name, p in parts.items()}
-    return Dataset(plan, chosen, parts["train"], parts["valid"], parts["test"], catalogue, state, album, posts)
+    lives = Lives.of(system, source) if system.alive is not None or system.labels.against is not None else None
+    if lives is not None:
+        catalogue = replace(catalogue, lives=lives.bounds(catalogue.rows))
+    choices = _choices(system, history, as_of)
+    kept = (parts["train"], parts["valid"], parts["test"], catalogue, state, album, posts)
+    return Dataset(plan, chosen, *kept, lives=lives, chosen=choices)
 
 
 def _cut(at: NDArray[np.int64], as_of: int, *, may_be_few: bool) -> TimeSplit:
@@ -190,10 +201,33 @@ def state_of(stores: Stores, features: Sequence[Feature], source: Source | None 
 
 def labelled(system: System, history: History, as_of: int) -> pl.DataFrame:
     """Impressions of which any label is known, with a column per head and their `state`, in time order."""
-    feedback = {e.name: history.events(e.name).collect() for e in event_types(list(system.labels.heads.values()))}
-    impressions = history.events(system.labels.of.name).collect()
+    impressions, feedback = _logged(system, history)
     joined = joiner.join(roled(system.labels), impressions, feedback, as_of=as_of)
-    return joined.filter(pl.any_horizontal(pl.col(head).is_not_nan() for head in system.labels.heads)).sort("at", "seq")
+    if system.labels.against is not None:
+        more = alternatives.rows(system, HistorySource(history), impressions, feedback, as_of=as_of)
+        joined = pl.concat(
+            [
+                joined.with_columns(pl.lit(-1).alias(CHOICE)),
+                joiner.join(roled(system.labels), more, feedback, as_of=as_of).select(*joined.columns, CHOICE),
+            ],
+            how="vertical_relaxed",
+        )
+    known = joined.filter(pl.any_horizontal(pl.col(head).is_not_nan() for head in system.labels.heads))
+    return known.sort("at", "seq", maintain_order=True)
+
+
+def _logged(system: System, history: History) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
+    """Impressions, and the feedback by its type."""
+    heads = list(system.labels.heads.values())
+    feedback = {e.name: history.events(e.name).collect() for e in event_types(heads)}
+    return history.events(system.labels.of.name).collect(), feedback
+
+
+def _choices(system: System, history: History, as_of: int) -> Chosen | None:
+    """Every choice in the log, where choices teach."""
+    if system.labels.against is None:
+        return None
+    return alternatives.choices(system.labels, *_logged(system, history), as_of=as_of)
 
 
 def _examples(system: System, rows: pl.DataFrame, *, plan: Plan, state: HistoryState, served: AsServed) -> Examples:
@@ -206,6 +240,7 @@ def _examples(system: System, rows: pl.DataFrame, *, plan: Plan, state: HistoryS
         moments.at,
         moments.refs[labels.user_role],
         moments.refs[labels.item_role],
+        rows[CHOICE].to_numpy() if CHOICE in rows.columns else None,
     )
 
 

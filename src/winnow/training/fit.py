@@ -84,10 +84,12 @@ def _ranker(
     if system.ranking is None or system.ranking.calibrate is None:
         return
     scorer, types = load_scorer(folder, threads=run(folder).threads), system.labels.types()
-    raw = scorer.score(data.valid.features)
+    valid = data.valid.take(data.valid.shown)  # how many alternatives a choice has is made up
+    if not len(valid):
+        return
+    raw = scorer.score(valid.features)
     heads = {head: types[head] for head in scorer.heads}
-    labels, features = data.valid.labels, data.valid.features
-    Calibration.fit(system.ranking.calibrate, raw, labels, types=heads, features=features).save(folder)
+    Calibration.fit(system.ranking.calibrate, raw, valid.labels, types=heads, features=valid.features).save(folder)
 
 
 def _judge(system: System, data: Dataset, model: ContentModel, folder: Path, *, run: Runs) -> None:

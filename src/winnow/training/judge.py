@@ -17,7 +17,7 @@ from winnow.models.content import load_content_scorer
 from winnow.models.examples import Examples
 from winnow.models.picture_retrieval import PictureRetriever
 from winnow.retrieval.index import padded, scan
-from winnow.training import likeness
+from winnow.training import likeness, replaying
 from winnow.training.dataset import Dataset
 from winnow.training.fit import names, user_side, wanted
 
@@ -42,7 +42,12 @@ def _rankers(system: System, data: Dataset, folder: Path, threads: int) -> list[
     if system.ranking is None:
         return []
     rungs = [predict(rung, folder / "ranking" / name, data, threads=threads) for rung, name, _ in names(system.ranking)]
-    return rankers.evaluate(rungs, held_out(data))
+    records = rankers.evaluate(rungs, held_out(data))
+    if not data.test.shown.all():
+        places = zip(rungs, names(system.ranking), strict=True)
+        fitted = [(rung.name, rung.model, folder / "ranking" / name) for rung, (_, name, _) in places]
+        records += replaying.rankers(system, data, fitted, threads=threads)
+    return records
 
 
 def predict(rung: str, folder: Path, data: Dataset, *, threads: int) -> Rung:
@@ -58,10 +63,11 @@ def predict(rung: str, folder: Path, data: Dataset, *, threads: int) -> Rung:
 
 
 def held_out(data: Dataset) -> HeldOut:
-    """The test part, with its slices."""
+    """The test part, with its slices: its impressions, or where there are none its choices and their alternatives."""
     test, train = data.test, data.train
+    left_out = ~test.shown & test.shown.any()
     parts = slices.standard(test.user, test.item, trained_users=train.user, trained_items=train.item)
-    labels = {head: y.astype(np.float64) for head, y in test.labels.items()}
+    labels = {head: np.where(left_out, np.nan, y.astype(np.float64)) for head, y in test.labels.items()}
     return HeldOut(labels, test.user, data.base_rates(), parts, test.weight)
 
 
@@ -75,7 +81,9 @@ def _retrievers(system: System, data: Dataset, folder: Path, threads: int) -> li
     if looking and data.album is not None:
         questions = likeness.questions(system, data.album, asked)
         records += likeness.evaluate(looking, questions, data.album, threads=threads)
-    if reading:
+    if reading and data.lives is not None:
+        records += replaying.retrievers(system, data, reading, user_side(system, data, asked), threads=threads)
+    elif reading:
         rows = user_side(system, data, asked)
         lists = [Retrieved(rung, model, found(place, rows, threads=threads)) for rung, model, place in reading]
         records += retrievers.evaluate(lists, _queries(data, rows), recall_k=FOUND)

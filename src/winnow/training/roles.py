@@ -1,8 +1,9 @@
 """Labels of a system whose impressions name one table twice: the picture that asks and the picture that is shown."""
 
 from dataclasses import replace
+from typing import Any
 
-from winnow.data.declare import Head, Labels
+from winnow.data.declare import Answered, Head, Labels
 from winnow.data.schema import EventField, Events, Table
 
 
@@ -16,9 +17,11 @@ def roled(labels: Labels) -> Labels:
 
 def _head(head: Head, labels: Labels) -> Head:
     of = head.of  # type: ignore[attr-defined]
-    field = isinstance(of, EventField)
     apart = _events(head.events, labels)
-    return replace(head, of=EventField(apart, of.name) if field else apart)  # type: ignore[call-arg]
+    told: dict[str, Any] = {"of": EventField(apart, of.name) if isinstance(of, EventField) else apart}
+    if isinstance(head, Answered):
+        told |= {"asked": _events(head.asked, labels), "refused": _events(head.refused, labels)}
+    return replace(head, **told)
 
 
 def _events(events: Events, labels: Labels) -> Events:

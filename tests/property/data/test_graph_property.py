@@ -159,7 +159,7 @@ def by_sets(held, a, b):
         "preferential": len(mine) * len(theirs),
         "degree_first": len(mine),
         "degree_second": len(theirs),
-        "tied": tied,
+        "tied": int(tied),
     }
 
 

@@ -11,6 +11,8 @@ import winnow as w
 from winnow.core.errors import InputError
 from winnow.core.time import days, hours, minutes
 from winnow.data.ties import Bond, Tie
+from winnow.features.back import Back
+from winnow.features.closeness import Closeness, Common, Degree
 from winnow.features.declare import Feature
 from winnow.features.lineage import Node, lineage, state
 from winnow.features.meaning import alone, sentence, windows
@@ -66,6 +68,15 @@ SENTENCES = [
      "1 where `follow` stands between the user and the user; 0 where that is not known"),
     (Tenure(following, by=BOTH_USERS),
      "days for which `follow` has stood between the user and the user; -1 where that is not known"),
+    (Back(w.count(watch, by=user), between=(user, user.playing("other"))),
+     "with user and other exchanged: number of watches of the user so far; 0 where that is not known"),
+    (Degree(following, by=user),
+     "number of times that `follow` tied the user, less those that it ended; 0 where that is not known"),
+    (Closeness(following, by=BOTH_USERS),
+     "number of those to whom `follow` ties both the user and the user now; 0 where that is not known"),
+    (Common(video.topics, video.topics),
+     "number of values in common of each of the topics of the video and each of the topics of the video; 0 where that "
+     "is not known"),
     (Mutual(following, by=BOTH_USERS),
      "number of those that `follow` has tied to both the user and the user, among the last 50 of each; 0 where that "
      "is not known"),

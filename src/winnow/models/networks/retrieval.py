@@ -44,10 +44,13 @@ class Pair(nn.Module):
         catalogue: inputs of the item tower for every item.
         log_q: strength of the correction.
         negatives: U.
+        lives: see `Catalogue`, [I, 2]; None when items live always.
     """
 
-    def __init__(self, user: UserTower, item: ItemTower, catalogue: Batch, *, log_q: float, negatives: int):
+    def __init__(self, user: UserTower, item: ItemTower, catalogue: Batch, *, log_q: float, negatives: int,
+                 lives: Tensor | None = None):  # fmt: skip
         super().__init__()
+        self.lives = lives
         self.user, self.item = user, item
         self.catalogue, self.log_q, self.negatives = catalogue, log_q, negatives
         self.count = len(catalogue["id"])
@@ -56,7 +59,9 @@ class Pair(nn.Module):
         """Vectors of items by their place in the catalogue."""
         return self.item({name: a[places] for name, a in self.catalogue.items()})  # type: ignore[no-any-return]
 
-    def loss(self, users: Tensor, places: Tensor, owners: Tensor, share: Tensor, weight: Tensor) -> Tensor:
+    def loss(
+        self, users: Tensor, places: Tensor, owners: Tensor, share: Tensor, weight: Tensor, *, at: Tensor | None = None
+    ) -> Tensor:
         """Sampled softmax with the positives of the batch and uniform draws as negatives.
 
         Args:
@@ -65,6 +70,7 @@ class Pair(nn.Module):
             owners: whose it is, [P]; others of the same owner are no negatives.
             share: of all positives, by item, [I].
             weight: [P].
+            at: moments, [P]: items that could not be chosen then are no negatives; None for all that there are.
         """
         drawn = torch.randint(self.count, (self.negatives,))
         columns = torch.cat([places, drawn])
@@ -72,6 +78,9 @@ class Pair(nn.Module):
         logits = users @ self.items(columns).T - self.log_q * expected.log()
         clash = places[:, None] == columns
         clash[:, : len(places)] |= owners[:, None] == owners
+        if at is not None and self.lives is not None:
+            begin, end = self.lives[columns].T
+            clash |= (at[:, None] < begin) | (at[:, None] >= end)
         own = torch.arange(len(places))
         clash[own, own] = False
         losses = nn.functional.cross_entropy(logits.masked_fill(clash, _FAR), own, reduction="none")
@@ -85,7 +94,7 @@ def fit(declared: TwoTower, train_rows: Examples, valid: Examples, *, catalogue:
     if not len(kept[0]) or not len(catalogue.rows):
         fix = "name other heads, or collect more"
         raise InputError(Problem("no-examples", "no row has a positive outcome", fix=fix))
-    items = item_inputs(train_rows, catalogue)
+    items = item_inputs(train_rows, catalogue, ids=declared.ids)
     inputs = user_inputs(train_rows, items, catalogue)
     with seeded(run):
         pair = build(declared, inputs, items, catalogue)
@@ -98,13 +107,14 @@ def fit(declared: TwoTower, train_rows: Examples, valid: Examples, *, catalogue:
         write(declared, pair, inputs, items, catalogue=catalogue, sample=kept[0], run=run)
 
 
-def item_inputs(examples: Examples, catalogue: Catalogue) -> ItemInputs:
-    """How items are read: columns of the catalogue, ids of the items that training or its histories name."""
+def item_inputs(examples: Examples, catalogue: Catalogue, *, ids: bool = True) -> ItemInputs:
+    """How items are read: columns of the catalogue, and ids of the items that training or its histories name."""
     batch = catalogue.features
     histories = [recent.rows for recent in examples.features.sequences.values()][:1]
     tables = {name: Vocabulary.fit(rows, least=_LEAST) for name, rows in batch.categorical.items()}
     widths = {name: rows.shape[1] if rows.ndim == 2 else 0 for name, rows in batch.categorical.items()}
-    return ItemInputs(Vocabulary.fit(examples.item, *histories), Inputs(Numerics.fit(batch), tables, widths))
+    named = [examples.item, *histories] if ids else [np.empty(0, np.int64)]
+    return ItemInputs(Vocabulary.fit(*named), Inputs(Numerics.fit(batch), tables, widths))
 
 
 def user_inputs(examples: Examples, items: ItemInputs, catalogue: Catalogue) -> Inputs:
@@ -138,7 +148,8 @@ def build(declared: TwoTower, inputs: Inputs, items: ItemInputs, catalogue: Cata
         user = MeanUser(item, categories, **common)
     feeds = items.feed(catalogue.features, catalogue.rows)
     tensors = {k: torch.from_numpy(np.ascontiguousarray(a)) for k, a in feeds.items()}
-    return Pair(user, item, tensors, log_q=declared.log_q, negatives=declared.negatives)
+    lives = None if catalogue.lives is None else torch.from_numpy(catalogue.lives)
+    return Pair(user, item, tensors, log_q=declared.log_q, negatives=declared.negatives, lives=lives)
 
 
 def learn_histories(declared: TwoTower, pair: Pair, inputs: Inputs, rows: Examples, *, catalogue: Catalogue, run: Run,
@@ -182,14 +193,14 @@ def learn_impressions(declared: TwoTower, pair: Pair, inputs: Inputs, kept: list
                       run: Run, key: str) -> None:  # fmt: skip
     """Which shown item had a positive outcome."""
     arrays, held_out = ({**query_feed(inputs, e.features), "next": places(e.item, catalogue), "user": e.user,
-                         "weight": e.weight} for e in kept)  # fmt: skip
+                         "weight": e.weight, "at": e.at} for e in kept)  # fmt: skip
     known, judged_rows = arrays["next"] >= 0, held_out["next"] >= 0
     arrays, held_out = {n: a[known] for n, a in arrays.items()}, {n: a[judged_rows] for n, a in held_out.items()}
     share = shares(arrays["next"], pair.count)
     options = Options(declared.epochs, declared.batch_size, declared.learning_rate, declared.reg)
 
     def loss(net: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-        return pair.loss(pair.user(batch), batch["next"], batch["user"], share, batch["weight"])
+        return pair.loss(pair.user(batch), batch["next"], batch["user"], share, batch["weight"], at=batch["at"])
 
     train(pair, arrays, loss, options=options, run=run, key=key, judge=lambda: judged(pair, held_out, loss))
 
