@@ -18,7 +18,7 @@ Storage = Literal["number", "category", "categories", "text", "time", "flag", "r
 LARGEST = 1e9  # numbers beyond it are refused: sums are kept in whole millionths, as int64
 RESERVED = frozenset({
     "at", "changed_at", "columns", "deleted", "event_id", "fields", "key", "known_at", "name", "recommendation_id",
-    "refs", "row", "seq", "type", "where",
+    "refs", "row", "seq", "type", "where", "called", "people", "playing",
 })  # fmt: skip
 
 
@@ -110,6 +110,11 @@ class Path:
         if kind is None:
             return Kind("ref", table=self.table)
         return kind
+
+    @property
+    def called(self) -> str:
+        """How the rows that it begins with are called."""
+        return self.table.called
 
     @property
     def domain(self) -> str:

@@ -23,6 +23,10 @@ class End(Path):
 
     name: str = ""
 
+    @property
+    def called(self) -> str:
+        return self.table.name  # whose ties are asked for need not play the role that they play in the tie
+
     def __str__(self) -> str:
         return self.name
 

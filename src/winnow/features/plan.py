@@ -64,7 +64,7 @@ class Plan:
         """The roles, and `request`, that a feature needs."""
         if feature.parts:
             return set().union(*map(self.depends_on, feature.parts))
-        tables = {self.roles[p.table.called] for p in feature.paths if p.table.called in self.roles}
+        tables = {self.roles[p.called] for p in feature.paths if p.called in self.roles}
         return tables | ({REQUEST} if feature.fields or not feature.paths else set())
 
     def side(self, *roles: str, static: bool = False) -> "Plan":

@@ -122,9 +122,9 @@ class View:
         return cast(T, made)
 
     def _follow(self, path: Path) -> NDArray[Any]:
-        role = self.roles.get(path.table.called, "")
+        role = self.roles.get(path.called, "")
         if role not in self.moments.refs:
-            raise InputError(Problem("missing-role", f"no `{path.table.called}` was given, and `{path}` needs it"))
+            raise InputError(Problem("missing-role", f"no `{path.called}` was given, and `{path}` needs it"))
         return self._along(path, self.moments.refs[role], self.at)
 
     def _along(self, path: Path, rows: NDArray[Any], at: Ints) -> NDArray[Any]:
@@ -141,7 +141,7 @@ class View:
         """The keys of an aggregate, for a look-up; before the first one the state is told of all of them."""
         if self._untold:
             self._untold = False
-            roles = [{self.roles.get(path.table.called, "") for path in a.by} for a in self._aggregates]
+            roles = [{self.roles.get(path.called, "") for path in a.by} for a in self._aggregates]
             known = [a for a, of in zip(self._aggregates, roles, strict=True) if of <= self.moments.refs.keys()]
             cast(Ahead, self.state).ahead([(a, self._keys(a).flat[0]) for a in known])
         return self._keys(aggregate)

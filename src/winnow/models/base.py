@@ -26,6 +26,7 @@ HeadType = Literal["binary", "regression"]
 Progress = Callable[[str, float], None]
 QueryEncoder = Callable[[FeatureBatch], Floats]
 ItemEncoder = Callable[[FeatureBatch, Ints], Floats]
+FrameEncoder = Callable[[FeatureBatch], Floats]
 
 
 def silent(what: str, share: float) -> None:
@@ -121,6 +122,12 @@ class Retriever(Declared):
         """Item side → vectors."""
         raise NotImplementedError
 
+    @classmethod
+    def frame_encoder(cls, artefact: Artefact, threads: int) -> FrameEncoder | None:
+        """Item side of videos → a vector of each of their frames, float32 [I, F, D], NaN beyond the last; None for
+        models that look at no frames."""
+        return None
+
 
 class Scorer(Protocol):
     """A fitted ranker."""
@@ -169,6 +176,17 @@ def load_item_encoder(folder: Path, *, threads: int = 1) -> ItemEncoder:
     artefact = Artefact.open(folder)
     model: type[Retriever] = kind_of(artefact, Retriever)
     return guarded(folder, lambda: model.item_encoder(artefact, threads))
+
+
+def load_frame_encoder(folder: Path, *, threads: int = 1) -> FrameEncoder | None:
+    """What a fitted retriever makes of single frames of its items, if it looks at any; see `Retriever.frame_encoder`.
+
+    Raises:
+        InputError: `model-corrupt` naming the file; `wrong-model` when it is not a retriever.
+    """
+    artefact = Artefact.open(folder)
+    model: type[Retriever] = kind_of(artefact, Retriever)
+    return guarded(folder, lambda: model.frame_encoder(artefact, threads))
 
 
 def chosen_heads(heads: tuple[str, ...], train: Examples, run: Run) -> dict[str, HeadType]:

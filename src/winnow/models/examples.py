@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from winnow.data.graph import Graph
 from winnow.features.batch import FeatureBatch, Floats, Ints
 
 
@@ -20,6 +21,7 @@ class Examples:
         user: user row numbers, int64 [N].
         item: item row numbers, int64 [N].
         choice: which choice a row belongs to, int64 [N]; -1 for what was shown. None where all were shown.
+        web: who is tied to whom, for models that learn from a graph.
     """
 
     features: FeatureBatch
@@ -29,6 +31,7 @@ class Examples:
     user: Ints
     item: Ints
     choice: Ints | None = None
+    web: "Web | None" = None
 
     @property
     def shown(self) -> NDArray[np.bool_]:
@@ -65,3 +68,16 @@ class Catalogue:
     rows: Ints
     features: FeatureBatch
     lives: Ints | None = None
+
+
+@dataclass(frozen=True)
+class Web:
+    """Rows that are suggested to each other.
+
+    Args:
+        graph: who was tied to whom when training ended, and since when.
+        people: what is known of each, told as of an item.
+    """
+
+    graph: Graph
+    people: Catalogue

@@ -1,6 +1,7 @@
 """Keeps an index of words in step with the log: one process writes, all look; who writes dies, another goes on."""
 
 import fcntl
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ class LexicalFollower:
         self._index: LexicalIndex | None = None
         self._speller: Speller | None = None
         self._whole = False
+        self._turn = threading.Lock()
 
     @property
     def words(self) -> Words:
@@ -73,9 +75,18 @@ class LexicalFollower:
     def catch_up(self, until: int) -> None:
         """Takes in what changed; cheap when nothing has. A call works on for a second or so, not for minutes.
 
+        Nothing happens while another thread is at it.
+
         Args:
             until: the last `seq` to take in.
         """
+        if self._turn.acquire(blocking=False):
+            try:
+                self._take(until)
+            finally:
+                self._turn.release()
+
+    def _take(self, until: int) -> None:
         if self._writer is None and self._may_write():
             self._open_writer()
         if self._writer is not None and self._writer.seq < until:

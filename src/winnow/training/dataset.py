@@ -27,7 +27,7 @@ from winnow.features.view import Moments
 from winnow.models.content import Labelled
 from winnow.models.examples import Catalogue, Examples
 from winnow.training import album as albums
-from winnow.training import alternatives, content
+from winnow.training import alternatives, content, webs
 from winnow.training.album import Album
 from winnow.training.alive import Lives
 from winnow.training.alternatives import CHOICE, Chosen
@@ -120,7 +120,9 @@ def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None
     if lives is not None:
         catalogue = replace(catalogue, lives=lives.bounds(catalogue.rows))
     choices = _choices(system, history, as_of)
-    kept = (parts["train"], parts["valid"], parts["test"], catalogue, state, album, posts)
+    web = webs.of(system, history, catalogue, before=parse_time(chosen.train_until))
+    train, valid, test = (replace(parts[name], web=web) for name in ("train", "valid", "test"))
+    kept = (train, valid, test, catalogue, state, album, posts)
     return Dataset(plan, chosen, *kept, lives=lives, chosen=choices)
 
 

@@ -131,7 +131,7 @@ def test_pair_scores_against_sets(made, moment):
     graph = built(made)
     live = LiveGraph(built(made[::2]))
     for a, b, at in made[1::2]:
-        if 0 <= min(a, b) and max(a, b) < SIZE and live.seen().since([a], [b])[0] < at:
+        if min(a, b) >= 0 and max(a, b) < SIZE and live.seen().since([a], [b])[0] < at:
             live.tie([a], [b], at)
     half_life = days(20e-6 / 86_400)  # 20 microseconds
     assert to_us(half_life) == 20

@@ -57,7 +57,7 @@ def test_friends_of_friends_against_loops(made, by, k, friends):
         near = expected(times, person, by, known)
         found = friends_of_friends(graph, person, k, friends=known, by=by, now=NOW)
         assert len(found.rows) == min(k, len(near))
-        assert {r: n for r, n in zip(found.rows, found.mutual, strict=True)} == {r: near[r][1] for r in found.rows}
+        assert dict(zip(found.rows, found.mutual, strict=True)) == {r: near[r][1] for r in found.rows}
         assert found.scores == pytest.approx([near[r][0] for r in found.rows], rel=1e-5)
         least = min((near[r][0] for r in found.rows), default=0)
         assert all(near[r][0] <= least * (1 + 1e-9) for r in near.keys() - set(found.rows.tolist()))

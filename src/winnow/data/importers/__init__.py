@@ -6,8 +6,21 @@ from winnow.data.importers.criteo import Criteo
 from winnow.data.importers.frappe import Frappe
 from winnow.data.importers.kuairand import KuaiRand
 from winnow.data.importers.mapping import Mapped
+from winnow.data.importers.meetup import Meetup
 from winnow.data.importers.movielens import MovieLens
 
-BY_NAME: dict[str, type[Importer]] = {kind.name: kind for kind in (KuaiRand, MovieLens, Avazu, Criteo, Frappe)}
+BY_NAME: dict[str, type[Importer]] = {kind.name: kind for kind in (KuaiRand, MovieLens, Avazu, Criteo, Frappe, Meetup)}
 
-__all__ = ["BY_NAME", "Avazu", "Criteo", "Frappe", "Importer", "KuaiRand", "Mapped", "MovieLens", "Summary", "load"]
+__all__ = [
+    "BY_NAME",
+    "Avazu",
+    "Criteo",
+    "Frappe",
+    "Importer",
+    "KuaiRand",
+    "Mapped",
+    "Meetup",
+    "MovieLens",
+    "Summary",
+    "load",
+]
