@@ -93,7 +93,9 @@ def latency(work: Callable[[int], Any], people: Any) -> dict[str, float]:
     for person in rows:
         work(person)
     spent = 1e3 * np.array([timed(lambda p=person: work(p))[0] for person in rows])
-    return {f"p{q}_ms": round(float(np.percentile(spent, q)), 3) for q in (50, 99)} | {"max_ms": round(float(spent.max()), 2)}
+    return {f"p{q}_ms": round(float(np.percentile(spent, q)), 3) for q in (50, 99)} | {
+        "max_ms": round(float(spent.max()), 2)
+    }
 
 
 def of(values: Any) -> dict[str, float]:

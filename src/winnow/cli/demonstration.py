@@ -10,12 +10,14 @@ from winnow.evaluation import report
 from winnow.project import Project
 from winnow.simulation.ads_past import AdPast
 from winnow.simulation.ads_world import AdSize
-from winnow.simulation.importer import FILE, AdsImporter, SocialImporter, WorldImporter
+from winnow.simulation.importer import FILE, AdsImporter, ListingsImporter, SocialImporter, WorldImporter
+from winnow.simulation.listings_world import ListingSize, ListingWorld
 from winnow.simulation.social_world import SocialSize, SocialWorld
 from winnow.simulation.world import Size, World
 
 _WORLDS: dict[str, type[Importer]] = {
     "video_recommendation": WorldImporter, "news_feed": SocialImporter, "ad_click": AdsImporter,
+    "similar_listings": ListingsImporter,
 }  # fmt: skip
 
 
@@ -51,6 +53,9 @@ def _begin(folder: Path, system: str, *, people: int, items: int) -> Project:
     if system == "news_feed":
         posts = SocialSize(members=people, posts=4 * items, later=items // 10, impressions=75 * people)
         SocialWorld.make(posts, until=now_us()).write(folder / FILE)
+    elif system == "similar_listings":
+        stays = ListingSize(listings=items, later=items // 20, trips=10 * people)
+        ListingWorld.make(stays, until=now_us()).write(folder / FILE)
     elif system == "ad_click":
         AdPast(AdSize(people=people), 1, now_us()).write(folder / FILE)
     else:

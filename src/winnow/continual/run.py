@@ -15,7 +15,7 @@ from winnow.core.time import now_us
 from winnow.evaluation import rankers
 from winnow.evaluation.report import Record, pick
 from winnow.releases.release import Release
-from winnow.training import dataset, judge, likeness
+from winnow.training import between, dataset, judge, likeness
 from winnow.training import train as training
 from winnow.training.album import sides
 from winnow.training.dataset import Dataset
@@ -78,7 +78,7 @@ def compare(
         return gate.first(candidate.id)
     data = data or _held_out(stores, system, candidate)
     old = stores.registry.open(system.name, champion)
-    compared = _rankings if system.ranking is not None else _likeness
+    compared = _rankings if system.ranking is not None else _found
     differences = pick(compared(stores, candidate, old, data=data, threads=threads), slice="all")
     since, as_of = old.manifest.window.to_us, candidate.manifest.created_at
     found = odd_labels(stores, system, since=since, as_of=as_of) if system.pipeline.ranks else []
@@ -104,6 +104,15 @@ def _rankings(stores: Stores, candidate: Release, old: Release, *, data: Dataset
     theirs = data if _same_plan(old, candidate) else _held_out(stores, declared(old), candidate)
     pair = [_serving_rung(r, d, threads) for r, d in ((candidate, data), (old, theirs))]
     return rankers.compare(pair[0], pair[1], judge.held_out(data))
+
+
+def _found(stores: Stores, candidate: Release, old: Release, *, data: Dataset, threads: int) -> list[Record]:
+    """What finds, where nothing else orders: items by items on the same questions, or pictures."""
+    new, before = (r.folder / "retrieval" / str(_serves(r, "retrieval")) for r in (candidate, old))
+    if not (between.answers(new) and between.answers(before)):
+        return _likeness(stores, candidate, old, data=data, threads=threads)
+    asked = between.questions(declared(candidate), data.journeys, wanted(data.test))
+    return between.compare(new, before, asked)
 
 
 def _likeness(stores: Stores, candidate: Release, old: Release, *, data: Dataset, threads: int) -> list[Record]:

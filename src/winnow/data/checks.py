@@ -11,6 +11,7 @@ from winnow.core.errors import Problem, did_you_mean
 from winnow.core.time import MICROS
 from winnow.data.chunk import NO_TIME
 from winnow.data.columns import LONGEST_ID, Mask, Parsed, Raw, parse
+from winnow.data.nights import malformed
 from winnow.data.schema import LARGEST, Kind, Storage
 from winnow.data.spec import Spec
 
@@ -113,6 +114,9 @@ def _column_faults(spec: Spec, name: str, column: Parsed) -> Iterator[Fault]:
         yield from _absent(spec, name, column, broken)
     if kind.storage == "number":
         yield from _out_of_range(name, column, kind)
+    if kind.media == "nights" and (rows := malformed(column.values)).any():
+        fix = "send a date and a hexadecimal digit for each four nights: 2026-07-01 ff3c"
+        yield Fault(name, "bad-nights", rows, "does not say which nights are free", fix)
 
 
 def _parse_fault(name: str, code: str, rows: Mask, kind: Kind) -> Fault:

@@ -36,8 +36,10 @@ class Head(Declared):
         return ()
 
     def problems(self, system: Any) -> Iterator[Problem]:
-        missing = [t.name for t in (getattr(system.labels, role) for role in self.roles)
-                   if t not in self.events.refs.values()]  # fmt: skip
+        shown = system.labels.of.refs
+        tables = [shown[role] if role in shown else getattr(system.labels, role, None) for role in self.roles]
+        missing = [role if t is None else t.name for role, t in zip(self.roles, tables, strict=True)
+                   if t is None or t not in self.events.refs.values()]  # fmt: skip
         if missing:
             name = next(n for n, head in system.labels.heads.items() if head is self)
             yield Problem(
@@ -51,14 +53,30 @@ class Head(Declared):
 
 @dataclass(frozen=True)
 class AnyOf(Head):
-    """1 when at least one such event follows within the window, else 0."""
+    """1 when at least one such event follows within the window, else 0.
+
+    Args:
+        of: the events.
+        conditions: what they must meet.
+        by: role of the impression that it shares with them, in place of the first: who saw it, where another item did
+            the asking.
+    """
 
     of: Events
     conditions: tuple[Condition, ...] = ()
+    by: str = field(kw_only=True, default="")
 
     @property
     def events(self) -> Events:
         return self.of
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return (self.by or "user", "item")
+
+    def to_data(self) -> dict[str, Any]:
+        data = super().to_data()
+        return data if self.by else {k: v for k, v in data.items() if k != "by"}
 
 
 @dataclass(frozen=True)
@@ -130,9 +148,9 @@ class Finding(Head):
             yield Problem("bad-column", what, self.where, fix="use a flag")
 
 
-def any(events: Events, *conditions: Condition) -> AnyOf:
+def any(events: Events, *conditions: Condition, by: str = "") -> AnyOf:
     """The head that is 1 when such an event follows: `labels.any(watch, watch.seconds >= 18)`."""
-    return AnyOf(events, conditions)
+    return AnyOf(events, conditions, by=by)
 
 
 def answered(granted: Events, *, asked: Events, refused: Events) -> Answered:

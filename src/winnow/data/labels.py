@@ -91,8 +91,9 @@ def _paired(
     if events.name not in feedback:
         return pl.DataFrame(schema={"impression": pl.Int64})
     seen = feedback[events.name].filter(pl.col("known_at") < as_of)
-    mine = {role: getattr(labels, f"{role}_role") for role in roles}
-    theirs = {role: events.role(getattr(labels, role)) for role in roles}
+    mine = {role: getattr(labels, f"{role}_role", role) for role in roles}
+    tables = {role: getattr(labels, role) if hasattr(labels, role) else labels.of.refs[role] for role in roles}
+    theirs = {role: events.role(table) for role, table in tables.items()}
     impression = match(
         shown.select("at", "seq", "recommendation_id", **mine),
         seen.select("at", "recommendation_id", **theirs),
@@ -112,7 +113,7 @@ def match(shown: pl.DataFrame, seen: pl.DataFrame, *, within: int) -> Ints:
     """
     place = np.full(len(seen), -1, dtype=np.int64)
     named = seen["recommendation_id"].is_not_null().to_numpy()
-    roles: list[str] = [role for role in ("user", "item") if role in seen.columns]
+    roles = [role for role in seen.columns if role not in ("at", "recommendation_id")]
     for rows, keys in ((~named, roles), (named, [*roles, "recommendation_id"])):
         where = np.flatnonzero(rows)
         place[where] = _latest_before(shown, seen.select("at", *keys)[where], keys)

@@ -36,7 +36,7 @@ class Record(TypedDict):
     n: int
 
 
-BETTER: dict[str, str] = {m.name: m.better for m in (*BINARY, *NUMBER)}
+BETTER: dict[str, str] = dict.fromkeys(("mean_rank",), "lower") | {m.name: m.better for m in (*BINARY, *NUMBER)}
 
 
 def direction(metric: str) -> str:

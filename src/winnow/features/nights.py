@@ -46,7 +46,7 @@ class Nights:
             rows: int64 [n].
             texts: values as `data.nights.written` makes them; None, and what cannot be read, frees no night.
         """
-        last = {row: text for row, text in zip(rows.tolist(), texts, strict=True)}
+        last = dict(zip(rows.tolist(), texts, strict=True))
         groups: dict[tuple[int, int], tuple[list[int], list[Mask]]] = {}
         for row, text in last.items():
             day, free = _told(text)

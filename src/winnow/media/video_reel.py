@@ -8,6 +8,7 @@ import io
 import json
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,14 +61,14 @@ class Reel:
     _archive: zipfile.ZipFile
 
     @classmethod
-    def open(cls, data: bytes) -> "Reel":
-        """A reel from its bytes.
+    def open(cls, data: bytes | Path) -> "Reel":
+        """A reel from its bytes, or from its file, of which only what is asked for is read.
 
         Raises:
             InputError: `video-unreadable`.
         """
         try:
-            archive = zipfile.ZipFile(io.BytesIO(data))
+            archive = zipfile.ZipFile(io.BytesIO(data) if isinstance(data, bytes) else data)
             facts = json.loads(archive.read(FACTS))
             names = [name for name in archive.namelist() if name != FACTS]
             times = np.array([float(name.removesuffix(".jpg")) for name in names])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from winnow.data.graph import Graph, Ints, lower_bound
+from winnow.data.graph import NEVER, Graph, Ints, lower_bound
 
 
 class Drawn(NamedTuple):
@@ -71,5 +71,5 @@ class Sampler:
         if but is None:
             return Drawn(found, degrees)
         tied = self.graph.since(rows, but)
-        own = (tied >= 0) & (tied < moments)
+        own = (tied != NEVER) & (tied < moments)
         return Drawn(np.where(found == but[:, None], -1, found), degrees - own)

@@ -110,7 +110,7 @@ class Learned:
     code: Floats
 
     def encode(self, rows: Ints, code: Floats, donors: int, *, prior: float) -> Floats:
-        """Vectors of any items, float32 [I, D]: learned ones mixed with those of their like by how often they were seen.
+        """Vectors of any items, float32 [I, D]: learned ones, mixed with those of their like by how often seen.
 
         Args:
             rows: int64 [I].

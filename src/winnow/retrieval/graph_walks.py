@@ -1,9 +1,10 @@
-"""How close two rows are by all the walks between them: Katz, PageRank, distance. For many pairs at once, not for requests.
+"""How close two rows are by all the walks between them: Katz, PageRank, distance. For many pairs, not for requests.
 
 Shapes: P rows, n pairs, s distinct first rows of a block, L steps.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,7 +49,9 @@ class Walks:
         one, two = np.asarray(first, np.int64), np.asarray(second, np.int64)
         degree = np.maximum(graph.degrees(np.arange(graph.size)), 1).astype(np.float64)
         plain = adjacency(graph)
-        even = sparse.csr_array(plain.multiply(degree[:, None] ** -0.5).multiply(degree[None] ** -0.5), dtype=np.float32)
+        even = sparse.csr_array(
+            plain.multiply(degree[:, None] ** -0.5).multiply(degree[None] ** -0.5), dtype=np.float32
+        )
         chance = walked(even, one, two, steps=self.steps)
         number = walked(plain, one, two, steps=_LONG)
         apart = chance > 0
@@ -56,7 +59,10 @@ class Walks:
         found["katz"] = number @ _FADE ** np.arange(_LONG + 1.0)
         stops = self.stop * (chance @ (1 - self.stop) ** np.arange(self.steps + 1.0))
         tilt = np.sqrt(degree[two] / degree[one])
-        found |= {"pagerank_low": stops * np.minimum(tilt, 1 / tilt), "pagerank_high": stops * np.maximum(tilt, 1 / tilt)}
+        found |= {
+            "pagerank_low": stops * np.minimum(tilt, 1 / tilt),
+            "pagerank_high": stops * np.maximum(tilt, 1 / tilt),
+        }
         found |= {f"walk_{step}": chance[:, step] for step in self.kept}
         found |= {f"paths_{step}": number[:, step] for step in range(3, _LONG + 1)}
         return {name: values.astype(np.float32) for name, values in found.items()}
@@ -90,7 +96,7 @@ def all_scores(graph: Graph, first: ArrayLike, second: ArrayLike, walks: Walks) 
     one, two = np.asarray(first, np.int64), np.asarray(second, np.int64)
     found = pair_scores(graph, one, two)
     ends = {name: found.pop(name) for name in ("degree_first", "degree_second")}
-    sides = {"degree": (ends["degree_first"], ends["degree_second"])}
+    sides: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {"degree": (ends["degree_first"], ends["degree_second"])}
     sides |= {name: (of[one], of[two]) for name, of in surroundings(graph).items()}
     for name, (mine, theirs) in sides.items():
         found |= {f"{name}_low": np.minimum(mine, theirs), f"{name}_high": np.maximum(mine, theirs)}

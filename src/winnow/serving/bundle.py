@@ -16,9 +16,11 @@ from winnow.features.plan import Plan
 from winnow.models.base import Scorer, load_scorer
 from winnow.models.calibration import Calibration
 from winnow.models.content import ContentScorer, load_content_scorer
+from winnow.models.item_retrieval import ItemRetriever
 from winnow.models.picture_retrieval import PictureRetriever
 from winnow.releases.manifest import Manifest
 from winnow.releases.release import Release
+from winnow.serving.items import open_items
 from winnow.serving.pictures import PictureFiles, open_pictures
 from winnow.serving.vectors import VectorSpace, open_space
 
@@ -213,6 +215,9 @@ class _Loading:
         seq = self.release.manifest.window.to_seq
         if self.system.retrieval and isinstance(self.system.retrieval.serving, PictureRetriever):
             return open_pictures(folder / name, folder / "index", encoder=encoder, seq=seq, files=self.pictures)
+        if self.system.retrieval and isinstance(self.system.retrieval.serving, ItemRetriever):
+            place, role = folder / name, labels.item_role
+            return open_items(place, folder / "index", encoder=encoder, seq=seq, plan=self.plan, role=role)
         return open_space(
             folder / name, folder / "index", encoder=encoder, seq=seq, plan=self.plan,
             user_role=labels.user_role, item_role=labels.item_role,

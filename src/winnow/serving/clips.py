@@ -1,16 +1,23 @@
 """The videos of a project: taken in as reels, and shown as single frames."""
 
+import math
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from winnow.core.candidates import Ints
 from winnow.core.errors import InputError, NotFound, Problem
 from winnow.serving.gallery import SMALL, VIDEOS, Gallery
+from winnow.serving.query import Query
 from winnow.serving.tail import Tail
 
 if TYPE_CHECKING:  # a system file is read without the decoder
     from winnow.media.video import Video, VideoDecoder
     from winnow.media.video_reel import Reel
+    from winnow.serving.kit import Kit
 
 _LEAST = 8  # key frames; of a video with fewer, evenly spread frames are kept
 _EVEN = 16
@@ -89,10 +96,10 @@ class Clips:
         """
         from winnow.media.video_reel import Reel
 
-        try:
-            return Reel.open(self.gallery.read(file))
-        except NotFound as error:
-            raise _missing() from error
+        path = self.gallery.path(file)
+        if not path.is_file():
+            raise _missing()
+        return Reel.open(path)
 
     def thumbnail(self, file: str, at: float | None = None, side: int = SMALL) -> bytes:
         """The frame that is seen nearest to a moment, or the middle one, as a small JPEG; raises as `reel`."""
@@ -136,6 +143,45 @@ class ClipFiles:
     def thumbnail(self, row: int, at: float | None = None, side: int = SMALL) -> bytes:
         """As `Clips.thumbnail`, of a row's video."""
         return self.clips.thumbnail(self.file(row), at, side)
+
+    def moment(self, row: int, place: int, most: int) -> float:
+        """When one of the frames is seen by which a model knows a row's video, in seconds; NaN where that is unknown.
+
+        Args:
+            row: of the item.
+            place: of the frame among those the model looks at.
+            most: how many it looks at, at most.
+        """
+        from winnow.media.video_reel import chosen
+
+        try:
+            reel = self.clips.reel(self.file(row))
+            return float(reel.times[chosen(reel, most)[place]])
+        except (InputError, NotFound, IndexError):  # changed or gone since the list was made
+            return math.nan
+
+
+def moments(clips: ClipFiles | None, rows: Ints, query: Query, kit: "Kit") -> NDArray[np.float64]:
+    """When each video of a list shows best what was asked for, in seconds, float64 [n]; NaN where that is unknown.
+
+    Call it for what is shown only: it looks at every frame that the model knows of a video.
+
+    Args:
+        clips: of the items; None where they have none.
+        rows: of the items, int64 [n].
+        query: what was asked for.
+        kit: what it was served with.
+    """
+    found = np.full(len(rows), np.nan)
+    space = kit.bundle.space
+    if clips is None or space is None or not len(rows):
+        return found
+    scores = space.sides.frames(rows, query, kit)
+    if scores is None:
+        return found
+    for i in np.flatnonzero(~np.isnan(scores).all(axis=1)):
+        found[i] = clips.moment(int(rows[i]), int(np.nanargmax(scores[i])), scores.shape[1])
+    return found
 
 
 def _missing() -> NotFound:

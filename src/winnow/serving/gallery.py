@@ -165,7 +165,7 @@ class Gallery:
             file: of `files`.
             before: a moment in seconds since 1970; what was brought since then stays.
         """
-        paths = [self._inside(file), self._small(file)]
+        paths = [self.path(file), self._small(file)]
         with self._locked(fcntl.LOCK_EX):
             if any(_brought(path) >= before for path in paths):
                 return False
@@ -200,7 +200,7 @@ class Gallery:
                 self._decoder = None
 
     def _small(self, file: str) -> Path:
-        return self._inside(f"{file}.small")
+        return self.path(f"{file}.small")
 
     def read(self, file: str) -> bytes:
         """The bytes of a kept file.
@@ -209,11 +209,16 @@ class Gallery:
             NotFound: `no-picture`.
         """
         try:
-            return self._inside(file).read_bytes()
+            return self.path(file).read_bytes()
         except OSError as error:
             raise _missing() from error
 
-    def _inside(self, file: str) -> Path:
+    def path(self, file: str) -> Path:
+        """Where a file of the media folder is.
+
+        Raises:
+            NotFound: `no-picture`, when it lies outside.
+        """
         root = self._folder.resolve()
         path = (root / file).resolve()
         if not path.is_relative_to(root):

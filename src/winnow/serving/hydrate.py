@@ -14,6 +14,7 @@ from winnow.core.candidates import Floats, Ints, Mask
 from winnow.core.errors import InputError, Problem, did_you_mean
 from winnow.core.time import parse_time
 from winnow.data.ids import IdMap
+from winnow.data.nights import day_of
 from winnow.data.schema import Kind, Table
 from winnow.features.state import NEVER
 from winnow.serving.kit import Kit
@@ -110,7 +111,9 @@ class _Hydration:
     def _mask(self, param: str, column: str, wish: Condition) -> Mask:
         """Which items meet a condition on a column, bool [I]."""
         item: Table = self.labels.item
-        everything = np.arange(len(self.kit.catalogue.exists))
+        everything = np.arange(self._items())
+        if column in item.columns and item.columns[column].media == "nights":
+            return self._free(param, column, wish)
         if column not in item.columns or item.columns[column].storage == "text":
             usable = [c for c, kind in item.columns.items() if kind.storage != "text"]
             what = f"`{item.name}` has no column `{column}` to choose by"
@@ -123,6 +126,25 @@ class _Hydration:
         wanted = self._values(param, kind, item.domain(column), wish if isinstance(wish, list) else [wish])
         hit = np.isin(values, wanted[wanted >= 0] if kind.has_domain else wanted) if wanted is not None else values == 0
         return np.asarray(hit.reshape(len(hit), -1).any(axis=1))
+
+    def _items(self) -> int:
+        """How many rows conditions are asked of: also those that came since the last look at the catalogue."""
+        space = self.kit.bundle.space
+        return max(len(self.kit.catalogue.exists), space.size if space is not None else 0)
+
+    def _free(self, param: str, column: str, wish: Condition) -> Mask:
+        """Which items are free on all nights of a stay, bool [I]."""
+        try:
+            if not isinstance(wish, Mapping) or set(wish) != {"from", "to"}:
+                raise ValueError("it takes the days of arrival and departure")
+            first, last = (day_of(str(wish[end])) for end in ("from", "to"))
+            if last <= first:
+                raise ValueError("departure is not after arrival")
+        except ValueError as error:
+            what, fix = f"{wish} is no stay: {error}", 'send {"from": "2026-07-01", "to": "2026-07-05"}'
+            self.problems.append(Problem("bad-value", what, param, fix=fix))
+            return np.zeros(self._items(), bool)
+        return self.kit.nights[column].free(first, last, self._items())
 
     def _between(self, param: str, kind: Kind, values: NDArray[Any], wish: Mapping[str, Any]) -> Mask:
         if kind.storage not in ("number", "time") or not wish or set(wish) - {"at_least", "at_most"}:

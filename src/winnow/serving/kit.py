@@ -1,7 +1,7 @@
 """The kit: what one request is served with. Immutable, so that a request sees one release from start to end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,7 @@ from winnow.data.ties import Bond
 from winnow.encoders.base import Encoder
 from winnow.features.aggregate import Aggregate
 from winnow.features.batch import FeatureBatch, Floats
+from winnow.features.nights import Nights
 from winnow.features.plan import Plan
 from winnow.features.state import State
 from winnow.features.ties import standing
@@ -63,6 +64,7 @@ class Kit:
         trial: the experiment that runs on the weights, if one does.
         arm: of that experiment under which this request is served.
         folder: of the project, for parts that keep files of their own; None where there is none.
+        nights: column of the items → which nights they are free, as of now.
     """
 
     system: System
@@ -74,6 +76,7 @@ class Kit:
     trial: Trial | None = None
     arm: str = CHAMPION
     folder: FilePath | None = None
+    nights: Mapping[str, Nights] = field(default_factory=dict)
 
     def under(self, unit: str) -> "Kit":
         """The kit for a person: under the weights of their arm, if they take part in an experiment."""

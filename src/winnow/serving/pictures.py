@@ -73,6 +73,9 @@ class Seen:
     def look(self, picture: Pixels) -> Floats:
         return self._encoder.encode(self._files.gallery.squared(picture, self._encoder.side)[None])
 
+    def frames(self, rows: Ints, query: Query, kit: "Kit") -> Floats | None:
+        return None
+
     def items(self, rows: Ints, state: State, at: int) -> Floats:
         pixels, good = self._files.squares(rows, self._encoder.side)
         vectors = np.full((len(rows), self._encoder.size), np.nan, np.float32)

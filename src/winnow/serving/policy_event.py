@@ -40,7 +40,7 @@ class Future(Rule):
 
     def admit(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
         starts: Ints = kit.view(query, candidates.rows).path(self.of)
-        return np.asarray((starts != NEVER) & (starts > query.present + to_us(self.margin)))
+        return np.asarray((starts != NEVER) & (starts > query.now + to_us(self.margin)))
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class NoClash(Rule):
     def admit(self, candidates: Candidates, query: Query, kit: Kit) -> Mask:
         starts, ends = self._spans(candidates.rows, query, kit)
         mine_starts, mine_ends = self._spans(self._standing(query, kit), query, kit)
-        if len(mine_starts) == self.last and (mine_ends > query.at).all():
+        if len(mine_starts) == self.last and (mine_ends > query.now).all():
             raise LookupError(f"somebody is going to more than {self.last} things: raise `last`")
         clash = (mine_starts < ends[:, None]) & (starts[:, None] < mine_ends) & (mine_starts != NEVER)
         return np.asarray((starts != NEVER) & ~clash.any(axis=1))
@@ -133,6 +133,8 @@ class NoClash(Rule):
 
     def _spans(self, rows: Ints, query: Query, kit: Kit) -> tuple[Ints, Ints]:
         """When items begin and end, int64 [n] each; NEVER where nobody knows when they begin."""
+        if not len(rows):
+            return rows, rows
         view = kit.view(query, rows)
         starts: Ints = view.path(self.starts)
         usual = starts + np.where(starts == NEVER, 0, to_us(self.lasts))

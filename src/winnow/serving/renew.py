@@ -1,7 +1,7 @@
 """Renewal: the kit of the moment becomes the next one, in the background; requests keep the one they began with."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from winnow.core.time import now_us
 from winnow.data.ids import IdMap
 from winnow.features.live import LiveReader
 from winnow.features.live.layout import pair_name
+from winnow.features.nights import Nights
 from winnow.releases import manifest as manifests
 from winnow.releases.registry import Pointers, Registry
 from winnow.releases.release import Release
@@ -23,6 +24,7 @@ from winnow.serving.aggregates import needed
 from winnow.serving.bundle import Bundle, damaged, load
 from winnow.serving.catalogue import Catalogue, Proposal, existing
 from winnow.serving.kit import Kit, Steady
+from winnow.serving.nights import Calendars
 from winnow.serving.pictures import PictureFiles
 from winnow.serving.query import Query
 from winnow.serving.sources import Popular, Source
@@ -48,14 +50,16 @@ class Renewal:
         pictures: of the items, for systems that search by them.
         folder: of the project.
         clock: the present, microseconds UTC.
+        calendars: of the items; None where no column has any.
     """
 
     def __init__(
         self, system: System, *, registry: Registry, live: LiveReader, ids: IdMap, tail: Tail | None = None,
         pictures: PictureFiles | None = None, folder: Path | None = None, clock: Callable[[], int] = now_us,
+        calendars: Calendars | None = None,
     ):  # fmt: skip
         self._system, self._registry, self._live, self._ids = system, registry, live, ids
-        self._tail, self._pictures, self._folder = tail, pictures, folder
+        self._tail, self._pictures, self._folder, self._calendars = tail, pictures, folder, calendars
         self._clock = clock
         self.trouble: Problem | None = None  # why the release that should serve does not, or not wholly
 
@@ -79,7 +83,9 @@ class Renewal:
             return now
         weights, version, trial = self._weights(bundle, pointers, now)
         changed = self._changed(bundle.space)  # before the look at the items: it shows all that this has seen
-        kit = Kit(bundle.system, bundle, self._live, self._look(bundle), weights, version, trial, folder=self._folder)
+        nights = self._follow_calendars()
+        look = self._look(bundle)
+        kit = Kit(bundle.system, bundle, self._live, look, weights, version, trial, folder=self._folder, nights=nights)
         self._follow(kit, *changed)
         return kit
 
@@ -171,8 +177,17 @@ class Renewal:
             space.hide(np.arange(len(kit.catalogue.hidden)), kit.catalogue.hidden)
             space.follow(kit.catalogue.exists, changed, Steady(self._live), at=kit.catalogue.at, seq=seq)
 
+    def _follow_calendars(self) -> Mapping[str, Nights]:
+        """Which nights items are free, up to what live state knows."""
+        if self._calendars is None:
+            return {}
+        self._calendars.follow(self._live.applied_seq)
+        return self._calendars.columns
+
     def catch_up(self, kit: Kit) -> None:
-        """The index takes in what changed since it last did; cheap when nothing has."""
+        """The index and the calendars take in what changed since they last did; cheap when nothing has."""
+        with self._noting():
+            self._follow_calendars()
         if self._tail is None or (space := kit.bundle.space) is None:
             return
         with self._noting():

@@ -102,5 +102,7 @@ def _same(rows: Ints, query: Query, kit: Kit) -> list[tuple[int, Told]]:
 
 
 def _reason(told: Told, kit: Kit, ids: IdMap) -> Reason:
-    name = ids.ids(kit.system.labels.item.name, [told.item])[0] if told.item >= 0 else ""
-    return Reason(kind=told.kind, text=told.text.format(item=name), item=name, column=told.column)
+    domain = told.domain or kit.system.labels.item.name
+    name = ids.ids(domain, [told.item])[0] if told.item >= 0 else ""
+    text = told.text.format(item=name)
+    return Reason(kind=told.kind, text=text, item="" if told.domain else name, column=told.column)

@@ -18,6 +18,7 @@ from winnow.serving.effects import ServedLog
 from winnow.serving.gallery import Gallery
 from winnow.serving.gather import Gatherer
 from winnow.serving.ingester import LIVE, Ingester
+from winnow.serving.nights import Calendars
 from winnow.serving.pictures import PictureFiles
 from winnow.serving.renew import WAITING, Renewal
 from winnow.serving.request import RankReply, RankRequest, invalid
@@ -75,6 +76,7 @@ class Runtime:
                 pictures=files,
                 folder=stores.folder,
                 clock=clock,
+                calendars=Calendars(stores.log, system.labels.item),
             )
             self.desks[name] = Desk(
                 system,

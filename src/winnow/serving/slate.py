@@ -181,6 +181,42 @@ class Fade(Step):
 
 
 @dataclass(frozen=True)
+class Comparable(Step):
+    """The farther a candidate's number is from that of the item asked for, the less its value counts.
+
+    What can fade is half gone where one is `ratio` times the other: a listing at twice the price, or at half of it.
+
+    Args:
+        by: a number column above 0; where either side has none, nothing fades.
+        ratio: above 1.
+        floor: what is left however far apart they are, 0 to 1.
+    """
+
+    by: Path
+    ratio: float = field(kw_only=True, default=2.0)
+    floor: float = field(kw_only=True, default=0.5)
+
+    def problems(self, system: Any) -> Iterator[Problem]:
+        if self.by.kind.storage != "number":
+            yield Problem("bad-column", f"`{self.by}` is {self.by.kind.storage}", self.where, fix="use a number column")
+        if not 0 <= self.floor < 1 or self.ratio <= 1:
+            what = f"a floor of {self.floor} with a ratio of {self.ratio}"
+            yield Problem("bad-factor", what, self.where, fix="0 <= floor < 1, and a ratio above 1")
+        if not system.alike:
+            why = "what is asked for is no item, and has no such number"
+            yield Problem("not-alike", "Comparable without an item that asks", self.where, why, "leave it out")
+
+    def arrange(self, candidates: Candidates, query: Query, kit: Kit) -> Candidates:
+        mine = float(kit.column(self.by, query.user, query.at)) if query.known else np.nan
+        theirs = kit.view(query, candidates.rows).path(self.by)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            apart = np.abs(np.log(theirs / mine)) / np.log(self.ratio)
+        left = self.floor + (1 - self.floor) * np.exp2(-np.where(np.isfinite(apart), apart, 0))
+        score = candidates.order_score
+        return candidates.by(score - np.abs(score) * (1 - left))
+
+
+@dataclass(frozen=True)
 class NearDuplicates(Step):
     """Of candidates that say nearly the same only the best stays.
 

@@ -37,19 +37,21 @@ SPARE = 10  # a list refreshed in the background is this many times as long as w
 
 @dataclass(frozen=True)
 class Told:
-    """A reason for people: `{item}` in the text stands for the id of an item of the user's past.
+    """A reason for people: `{item}` in the text stands for the id of an item of the user's past, or of a value.
 
     Args:
         kind: `tie`, `talk`, `watched`, `same`, `popular`, `new`, `taste`, `chance` or `source`.
         text: the sentence.
         item: row of the item it speaks of; -1 for none.
         column: the column that two items have in common.
+        domain: whose row it is, where that is no item: the value of a column.
     """
 
     kind: str
     text: str
     item: int = -1
     column: str = ""
+    domain: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,9 @@ class Nearest(Source):
         return query.first(*kit.bundle.vectors.search(query, kit, self.limit + spare), self.limit)
 
     def tell(self, rows: Ints, query: Query, kit: Kit) -> list[Told]:
-        like = "looks like it" if kit.system.picture and kit.system.alike else "close to what you watch"
+        like = "close to what you watch"
+        if kit.system.alike:
+            like = "looks like it" if kit.system.picture else "like what you look at"
         return [Told("taste", like)] * len(rows)
 
 

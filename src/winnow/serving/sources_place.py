@@ -84,8 +84,8 @@ class Near(Source):
         if np.isnan(lat):
             return _NOTHING
         enough = self.depth + len(query.skip) + len(query.exclude)
-        found = spots.around(lat, lon, km=self.km, after=query.at, enough=enough)
-        days = (found.times - query.at) / (24 * HOUR_US)
+        found = spots.around(lat, lon, km=self.km, after=query.now, enough=enough)
+        days = (found.times - query.now) / (24 * HOUR_US)
         rows, scores = found.rows, -(found.km + self.per_day * days)
         if query.allowed is not None:  # what the request rules out takes nobody's place
             wanted = query.wants(rows)
@@ -124,7 +124,9 @@ class Upcoming(Source):
 
     def propose(self, query: Query, kit: Kit) -> Proposal:
         rows, scores = kit.catalogue.lists[self.name]
-        ahead = kit.view(query, rows).path(self.starts) > query.at
+        if not len(rows):
+            return rows, scores
+        ahead = kit.view(query, rows).path(self.starts) > query.now
         return query.first(rows[ahead], scores[ahead], self.limit)
 
     def tell(self, rows: Ints, query: Query, kit: Kit) -> list[Told]:

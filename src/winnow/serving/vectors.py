@@ -11,10 +11,18 @@ from numpy.typing import NDArray
 
 from winnow.core.candidates import Floats, Ints, Mask
 from winnow.core.errors import Conflict, Problem, Unavailable
+from winnow.features.batch import FeatureBatch
 from winnow.features.plan import Plan
 from winnow.features.state import State
 from winnow.features.view import Moments
-from winnow.models.base import ItemEncoder, QueryEncoder, load_item_encoder, load_query_encoder
+from winnow.models.base import (
+    FrameEncoder,
+    ItemEncoder,
+    QueryEncoder,
+    load_frame_encoder,
+    load_item_encoder,
+    load_query_encoder,
+)
 from winnow.retrieval.index import Stored
 from winnow.retrieval.kinds import open_index
 from winnow.retrieval.live import Live
@@ -47,6 +55,11 @@ class Sides(Protocol):
         """The vectors of items, float32 [n, D]; NaN for those that can have none."""
         ...
 
+    def frames(self, rows: Ints, query: Query, kit: "Kit") -> Floats | None:
+        """How near each frame of some videos is to what is asked for, float32 [n, F], NaN beyond the last; None where
+        nothing looks at frames."""
+        ...
+
 
 class Towers:
     """Sides made of features: the user and the request on one side, the columns of the item on the other.
@@ -57,10 +70,14 @@ class Towers:
         plan: the features of the system.
         user_role: the user's role.
         item_role: the item's role.
+        frames: item side → a vector of each frame; None for a model that looks at none.
     """
 
-    def __init__(self, query: QueryEncoder, item: ItemEncoder, *, plan: Plan, user_role: str, item_role: str):
-        self._query, self._item, self._role = query, item, item_role
+    def __init__(
+        self, query: QueryEncoder, item: ItemEncoder, *, plan: Plan, user_role: str, item_role: str,
+        frames: FrameEncoder | None = None,
+    ):  # fmt: skip
+        self._query, self._item, self._role, self._frames = query, item, item_role, frames
         self._user_plan, self._item_plan = plan.side(user_role, "request"), plan.side(item_role, static=True)
 
     def query(self, query: Query, kit: "Kit") -> Floats:
@@ -70,8 +87,17 @@ class Towers:
         raise Unavailable(Problem("no-vectors", "the retrieval model of the release reads features, not pictures"))
 
     def items(self, rows: Ints, state: State, at: int) -> Floats:
-        moments = Moments(np.array([at]), {self._role: rows})
-        return self._item(self._item_plan.compute(moments, state), rows)
+        return self._item(self._item_side(rows, state, at), rows)
+
+    def frames(self, rows: Ints, query: Query, kit: "Kit") -> Floats | None:
+        if self._frames is None:
+            return None
+        seen = self._frames(kit.live.consistently(lambda state: self._item_side(rows, state, query.at)))
+        found: Floats = seen @ self.query(query, kit)[0]
+        return found
+
+    def _item_side(self, rows: Ints, state: State, at: int) -> FeatureBatch:
+        return self._item_plan.compute(Moments(np.array([at]), {self._role: rows}), state)
 
 
 class VectorSpace:
@@ -105,6 +131,11 @@ class VectorSpace:
             found = self.index.search(vector, k, self._allowed(query.allowed), encoder=self.encoder)
         real = found.rows[0] >= 0
         return found.rows[0][real], found.scores[0][real]
+
+    @property
+    def size(self) -> int:
+        """Row numbers of all items that it has looked at lie below it."""
+        return len(self._settled)
 
     def of(self, rows: Ints) -> Floats:
         """The vectors of items, float32 [n, D]; NaN for those that are not in the index."""
@@ -222,6 +253,6 @@ def open_space(
         Conflict: `encoder-differs` when the index was made by another encoder.
         Unavailable: `index-unreadable`.
     """
-    query, item = load_query_encoder(retriever), load_item_encoder(retriever)
-    sides = Towers(query, item, plan=plan, user_role=user_role, item_role=item_role)
+    query, item, frames = load_query_encoder(retriever), load_item_encoder(retriever), load_frame_encoder(retriever)
+    sides = Towers(query, item, plan=plan, user_role=user_role, item_role=item_role, frames=frames)
     return VectorSpace(open_index(index, encoder=encoder), encoder=encoder, sides=sides, seq=seq)

@@ -6,6 +6,8 @@ from pathlib import Path
 from winnow.data.importers.base import Importer, Part
 from winnow.simulation.ads_past import AdPast
 from winnow.simulation.history import world_events, world_tables
+from winnow.simulation.listings_history import listing_events, listing_tables
+from winnow.simulation.listings_world import ListingWorld
 from winnow.simulation.social_history import social_events, social_tables
 from winnow.simulation.social_world import SocialWorld
 from winnow.simulation.world import World
@@ -35,6 +37,18 @@ class SocialImporter(Importer):
 
     def events(self, path: Path) -> Iterator[Part]:
         yield from social_events(SocialWorld.read(path / FILE))
+
+
+class ListingsImporter(Importer):
+    """Listings with calendars, and what travellers looked at and booked; the path is that of `ListingWorld.write`."""
+
+    name = "listings"
+
+    def tables(self, path: Path) -> Iterator[Part]:
+        yield from listing_tables(ListingWorld.read(path / FILE))
+
+    def events(self, path: Path) -> Iterator[Part]:
+        yield from listing_events(ListingWorld.read(path / FILE))
 
 
 class AdsImporter(Importer):

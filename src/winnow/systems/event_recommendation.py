@@ -99,7 +99,7 @@ pipeline = w.Pipeline(
     slate=[slate.RepeatDecay(event.group, factor=0.8), slate.Mmr(event.group.topics, strength=0.1),
            slate.Explore(share=0.05)],
     policy=[policy.Future(event.starts_at), policy.Unless(event.cancelled),
-            policy.RoomLeft(event.capacity, taken=going), policy.NoClash(event.starts_at, going, ends=event.ends_at)],
+            policy.RoomLeft(event.capacity, taken=going), policy.NoClash(event.starts_at, event.ends_at, going)],
     candidates=500, size=20,
 )  # fmt: skip
 

@@ -21,7 +21,7 @@ from winnow.training.fit import serving
 from winnow.training.job import Job, copy_files
 from winnow.training.stores import Stores
 
-HEADLINE = ("auc", "ne", "map", "precision@10", "recall@100")
+HEADLINE = ("auc", "ne", "map", "precision@10", "recall@20", "recall@100")
 
 
 def assemble(

@@ -26,8 +26,9 @@ from winnow.features.plan import Plan
 from winnow.features.view import Moments
 from winnow.models.content import Labelled
 from winnow.models.examples import Catalogue, Examples
+from winnow.models.sessions import Journeys
 from winnow.training import album as albums
-from winnow.training import alternatives, content, webs
+from winnow.training import alternatives, content, sessions, webs
 from winnow.training.album import Album
 from winnow.training.alive import Lives
 from winnow.training.alternatives import CHOICE, Chosen
@@ -54,6 +55,7 @@ class Dataset:
         posts: `train`, `valid` and `test` as content, when models judge content.
         lives: when items could be chosen, where they begin and end or rows are choices.
         chosen: every choice, where rows are choices.
+        journeys: `train`, `valid` and `test` as sessions, when models learn from sessions.
     """
 
     plan: Plan
@@ -67,6 +69,7 @@ class Dataset:
     posts: Mapping[str, Labelled] = field(default_factory=dict)
     lives: Lives | None = None
     chosen: Chosen | None = None
+    journeys: Mapping[str, Journeys] = field(default_factory=dict)
 
     def base_rates(self) -> dict[str, float]:
         """Head → mean label of the training part, NaN where none is known."""
@@ -77,7 +80,8 @@ class Dataset:
 def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None = None) -> Dataset:
     """The dataset of a system as of a moment. What bots did is not learned from.
 
-    A system that learns from pictures needs no impressions: what people made of its lists adds to what it learns.
+    A system that learns from pictures or from sessions needs no impressions: what people made of its lists adds to
+    what it learns.
 
     Args:
         stores: the project; its history in step with the log.
@@ -88,13 +92,15 @@ def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None
     Raises:
         InputError: `too-few-rows`; `input-after-row` when a feature reads the future; what `album.build` raises.
     """
-    album = albums.build(stores, system, as_of=as_of)
+    album, visits = albums.build(stores, system, as_of=as_of), sessions.build(stores, system, as_of=as_of)
     history = stores.history
     rows = labelled(system, history, as_of).filter(pl.col("state") == "final")
     at = rows["at"].to_numpy()
-    chosen = split or _cut(at, as_of, may_be_few=album is not None)
+    known = at if visits is None else np.concatenate([at, visits.until])
+    few = album is not None or visits is not None
+    chosen = split or _cut(known, as_of, may_be_few=few)
     cut = _parts(system, history, rows, split=chosen)
-    if split is None and album is None:
+    if split is None and not few:
         _demand_rows(system, cut)
     source, plan = HistorySource(history), Plan.of(system.features, system.labels)
     state, parts = state_of(stores, system.features, source), {}
@@ -123,7 +129,8 @@ def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None
     web = webs.of(system, history, catalogue, before=parse_time(chosen.train_until))
     train, valid, test = (replace(parts[name], web=web) for name in ("train", "valid", "test"))
     kept = (train, valid, test, catalogue, state, album, posts)
-    return Dataset(plan, chosen, *kept, lives=lives, chosen=choices)
+    journeys = {} if visits is None else sessions.parts(stores, system, visits, chosen)
+    return Dataset(plan, chosen, *kept, lives=lives, chosen=choices, journeys=journeys)
 
 
 def _cut(at: NDArray[np.int64], as_of: int, *, may_be_few: bool) -> TimeSplit:

@@ -14,7 +14,9 @@ from winnow.models.blend import Blend, part_name
 from winnow.models.calibration import Calibration
 from winnow.models.content import ContentModel
 from winnow.models.examples import Examples
+from winnow.models.item_retrieval import ItemRetriever
 from winnow.models.picture_retrieval import PictureRetriever
+from winnow.models.sessions import nothing
 from winnow.training.dataset import Dataset, positive
 from winnow.training.job import Job, copy_files
 from winnow.training.likeness import embed
@@ -52,7 +54,8 @@ def fit_ladders(system: System, data: Dataset, job: Job, *, seed: int, threads: 
         return Run(folder, seed, threads, told, types=system.labels.types())
 
     for _, name, model in names(system.retrieval):
-        fit = _looking if isinstance(model, PictureRetriever) else _retriever
+        kinds: dict[type, Any] = {PictureRetriever: _looking, ItemRetriever: _between}
+        fit = next((of for kind, of in kinds.items() if isinstance(model, kind)), _retriever)
         job.step(f"retrieval/{name}", partial(fit, system, data, model, run=run))
     rankers = sorted(names(system.ranking), key=lambda named: isinstance(named[2], Blend))  # blends after their members
     for _, name, model in rankers:
@@ -64,6 +67,12 @@ def fit_ladders(system: System, data: Dataset, job: Job, *, seed: int, threads: 
 def _retriever(system: System, data: Dataset, model: Retriever, folder: Path, *, run: Runs) -> None:
     train, valid = (user_side(system, data, wanted(part)) for part in (data.train, data.valid))
     model.fit(train, valid, data.catalogue, run(folder))
+
+
+def _between(system: System, data: Dataset, model: ItemRetriever, folder: Path, *, run: Runs) -> None:
+    """Fits a retriever that answers items with items."""
+    train, valid = (data.journeys.get(part, nothing()) for part in ("train", "valid"))
+    model.learn(train, valid, data.catalogue, run(folder))
 
 
 def _looking(system: System, data: Dataset, model: PictureRetriever, folder: Path, *, run: Runs) -> None:

@@ -15,9 +15,10 @@ from winnow.models.base import load_query_encoder, load_scorer
 from winnow.models.calibration import Calibration
 from winnow.models.content import load_content_scorer
 from winnow.models.examples import Examples
+from winnow.models.item_retrieval import ItemRetriever
 from winnow.models.picture_retrieval import PictureRetriever
 from winnow.retrieval.index import padded, scan
-from winnow.training import likeness, replaying
+from winnow.training import between, likeness, replaying
 from winnow.training.dataset import Dataset
 from winnow.training.fit import names, user_side, wanted
 
@@ -72,15 +73,19 @@ def held_out(data: Dataset) -> HeldOut:
 
 
 def _retrievers(system: System, data: Dataset, folder: Path, threads: int) -> list[Record]:
-    """Those that look at pictures by likeness, those that read features by what people wanted."""
-    asked, looking, reading = wanted(data.test), list[Fitted](), list[Fitted]()
+    """Those that look at pictures by likeness, those that answer items with items by what was chosen in the end, those
+    that read features by what people wanted."""
+    asked, looking, reading, items = wanted(data.test), list[Fitted](), list[Fitted](), list[Fitted]()
     for rung, name, model in names(system.retrieval):
         one = (rung, name.removeprefix(f"{rung}-"), folder / "retrieval" / name)
-        (looking if isinstance(model, PictureRetriever) else reading).append(one)
+        kinds = {PictureRetriever: looking, ItemRetriever: items}
+        next((of for kind, of in kinds.items() if isinstance(model, kind)), reading).append(one)
     records = []
     if looking and data.album is not None:
         questions = likeness.questions(system, data.album, asked)
         records += likeness.evaluate(looking, questions, data.album, threads=threads)
+    if items:
+        records += between.evaluate(items, between.questions(system, data.journeys, asked))
     if reading and data.lives is not None:
         records += replaying.retrievers(system, data, reading, user_side(system, data, asked), threads=threads)
     elif reading:

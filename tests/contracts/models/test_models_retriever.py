@@ -126,6 +126,16 @@ class TestPopularity(RetrieverContract):
     recall = 0.12
 
 
+class TestPopularityOfKinds(RetrieverContract):
+    model = Popularity(half_life=timedelta(days=2), by="video_kind")
+    recall = 0.02
+
+
+class TestTwoTowerWithoutIds(RetrieverContract):
+    model = TwoTower(embedding_size=16, epochs=8, batch_size=128, negatives=32, learning_rate=1e-2, ids=False)
+    recall = 0.1
+
+
 class TestTwoTower(RetrieverContract):
     model = TwoTower(embedding_size=16, epochs=8, batch_size=128, negatives=32, learning_rate=1e-2)
     recall = 0.6

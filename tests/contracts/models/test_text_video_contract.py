@@ -16,7 +16,7 @@ from winnow.models.examples import Catalogue, Examples
 from winnow.models.text_video import TextVideo
 
 ITEMS, KINDS, FRAMES, WIDTH, TEXT = 60, 6, 4, 32, 24
-query = Table("query", key="query_id", columns={"text": text})
+query = Table("query", key="query_id", columns={"text": text, "answer": text})
 clip = Table("clip", key="clip_id", columns={"title": text, "file": video})
 
 
@@ -117,7 +117,7 @@ class TestTextVideoWithoutFrames(_Cases):
 
 
 def test_texts_that_nobody_embedded_teach_nothing(tmp_path):
-    model = TextVideo(Embed(query.text, encoder=MiniLM(), size=384), PICTURES)
+    model = TextVideo(Embed(query.answer, encoder=MiniLM(), size=384), PICTURES)
     with pytest.raises(InputError) as caught:
         model.fit(captions(100, 1), captions(10, 2), clips(), Run(tmp_path, threads=1))
     assert caught.value.code == "no-examples"

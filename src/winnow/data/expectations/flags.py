@@ -51,7 +51,10 @@ class Flags:
         return frozenset(self.users["user"].to_list())
 
 
-def bots(history: History, system: System, *, as_of: int | None = None, limits: Bots | None = None) -> frozenset[int]:
+def bots(
+    history: History, system: System, *, as_of: int | None = None, limits: Bots | None = None,
+    people: People | None = None,
+) -> frozenset[int]:  # fmt: skip
     """The users of a system who behave as no person does, so that training can leave out what they did.
 
     Args:
@@ -60,11 +63,12 @@ def bots(history: History, system: System, *, as_of: int | None = None, limits: 
         as_of: only what was known before this moment, microseconds UTC.
         limits: beyond which a user is flagged; None takes those in the project's `expectations.toml`, or, where there
             is no such file, learns them from the same events.
+        people: who acts; None for the first role of the impression.
 
     Returns:
         Row numbers of users.
     """
-    people = People.of(system)
+    people = people or People.of(system)
     frames = {name: _events(history, name, [role], as_of) for name, role in people.roles.items()}
     return frozenset(flagged(people, frames, limits or _limits(history, people, frames))["user"].to_list())
 

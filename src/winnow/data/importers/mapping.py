@@ -87,13 +87,7 @@ class Mapped(Importer):
         Raises:
             InputError: `bad-mapping`, with the place of the mistake.
         """
-        try:
-            return cls(msgspec.convert(tomllib.loads(Path(toml).read_text()), Layout), kinds)
-        except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-            fix = "see the example at the top of winnow/data/importers/mapping.py"
-            raise InputError(
-                Problem("bad-mapping", f"the mapping is wrong: {error}", Path(toml).name, fix=fix)
-            ) from error
+        return cls(layout(toml), kinds)
 
     def tables(self, path: Path) -> Iterator[Part]:
         for source in self._layout.table:
@@ -119,6 +113,19 @@ class Mapped(Importer):
                 for made in _with_others(batch, source, time, others):
                     for frame in _typed(made, storages):
                         yield source.name, frame
+
+
+def layout(toml: Path | str) -> Layout:
+    """What a TOML file says.
+
+    Raises:
+        InputError: `bad-mapping`, with the place of the mistake.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(Path(toml).read_text()), Layout)
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        fix = "see the example at the top of winnow/data/importers/mapping.py"
+        raise InputError(Problem("bad-mapping", f"the mapping is wrong: {error}", Path(toml).name, fix=fix)) from error
 
 
 def _others(source: Source, scans: Sequence[pl.LazyFrame]) -> Others | None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor, nn
 
 from winnow.models.base import HeadType
@@ -171,14 +172,14 @@ def _mean(values: Tensor, there: Tensor) -> Tensor:
 
 def everybody(net: GraphNet, graph: Any, at_once: int = 8_192) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Vectors [P, D] and states [P, 3E] of all rows, from all their neighbours."""
-    from scipy import sparse
-
     size, rows = graph.size, np.arange(graph.size)
     degrees = graph.degrees(rows)
     parts = [rows[i : i + at_once] for i in range(0, size, at_once)]
     width = net.layers.own.in_features
+    if not size:
+        return np.empty((0, net.layers.out.out_features), np.float32), np.empty((0, 3 * width), np.float32)
     with torch.no_grad():
-        h0 = np.concatenate([np.empty((0, width), np.float32), *(net.known(p, degrees[p]).numpy() for p in parts)])
+        h0 = np.concatenate([net.known(p, degrees[p]).numpy() for p in parts])
         share = np.repeat((1 / np.maximum(degrees, 1)).astype(np.float32), degrees)
         mean = sparse.csr_array((share, graph.ends, graph.starts), shape=(size, size))
         m1 = mean @ h0

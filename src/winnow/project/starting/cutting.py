@@ -11,6 +11,8 @@ from typing import Any
 
 from winnow.core.errors import InputError, Problem
 from winnow.core.system import System
+from winnow.data.declare import event_types
+from winnow.data.schema import Events, Table
 from winnow.project import shared
 from winnow.project.starting.editing import Text, tidy
 from winnow.project.starting.lacking import Lacking
@@ -40,12 +42,12 @@ def cut(source: str, lacking: Iterable[str]) -> str:
     text, space = Text(source), run(source)
     found = Lacking(closed(space["system"], names), space)
     found.find(text.tree)
-    left = "frame" not in found.dead and "system" not in found.dead
-    if not left or found.heads >= set(found.space["system"].labels.heads):
+    if found.dead & {"frame", "system"} or found.heads >= set(found.space["system"].labels.heads):
         what = f"without {', '.join(sorted(names))} nothing is left of the system to learn or to serve"
         fix = "map the events that its heads are made of, or start from another system"
         raise InputError(Problem("nothing-to-learn", what, fix=fix))
-    return _ruled(_without_unused(text.without(found.gone, found.swaps.values())))
+    left = _ruled(_without_unused(text.without(found.gone, found.swaps.values())))
+    return promised(left) if found.heads else left
 
 
 def _ruled(source: str) -> str:
@@ -90,19 +92,29 @@ def _unused(node: ast.AST, used: set[str]) -> bool:
     return False
 
 
-def instead(source: str, other: Mapping[str, str]) -> str:
-    """A system file whose sources propose by other events, where those that they are made for are lacking.
+def instead(source: str, other: Mapping[str, str], *, within: str) -> str:
+    """A system file in one part of which other events are read.
 
     Args:
         source: text of a system file.
-        other: event type that is lacking → the one that takes its place.
+        other: event type → the one that takes its place.
+        within: the part of the pipeline: `sources`, `filters`.
     """
     text, space = Text(source), run(source)
-    variables = {getattr(v, "name", None): k for k, v in space.items() if type(v).__name__ == "Events"}
+    variables = {v.name: k for k, v in space.items() if isinstance(v, Events)}
     swap = {variables[a]: variables[b] for a, b in other.items() if a in variables and b in variables}
-    calls = (n for n in ast.walk(text.tree) if isinstance(n, ast.keyword) and n.arg == "sources")
+    calls = (n for n in ast.walk(text.tree) if isinstance(n, ast.keyword) and n.arg == within)
     names = (n for call in calls for n in ast.walk(call) if isinstance(n, ast.Name) and n.id in swap)
     return text.changed([(text.span(n), swap[n.id]) for n in names])
+
+
+def promised(source: str) -> str:
+    """With a frame that promises what its heads predict, and no more."""
+    text, heads = Text(source), of(source).labels.heads
+    said = " and ".join([", ".join([f"P({h})" for h in heads][:-1])] * (len(heads) > 1) + [f"P({[*heads][-1]})"])
+    calls = (n for n in ast.walk(text.tree) if isinstance(n, ast.Call) and text.of(n.func) == "w.Frame")
+    places = (k.value for call in calls for k in call.keywords if k.arg == "predict")
+    return text.changed([(text.span(v), f'"{said} of what is shown, given who asks and when"') for v in places])
 
 
 def renamed(source: str, words: Mapping[str, tuple[str, str]]) -> str:
@@ -127,11 +139,11 @@ def may_be_called(word: str, source: str) -> bool:
     return bool(re.fullmatch("[a-z][a-z0-9_]*", word)) and not keyword.iskeyword(word) and word not in taken
 
 
-def named(source: str, name: str, template: str) -> str:
-    """A system file under another name, with a first line that says whose it is."""
-    source = re.sub(rf"\b{template}\b", name, source)
+def named(source: str, name: str, template: str, words: Mapping[str, tuple[str, str]]) -> str:
+    """A system file under another name, with a first line that says whose it is, and with other words for its tables."""
+    parts = [renamed(part, words) for part in re.split(rf"\b{template}\b", source)]
     title = name.replace("_", " ").capitalize()
-    return re.sub(r'^"""[^:\n]*: ', f'"""{title}: ', source, count=1)
+    return re.sub(r'^"""[^:\n]*: ', f'"""{title}: ', name.join(parts), count=1)
 
 
 def widened(source: str, more: Mapping[str, Mapping[str, str]]) -> str:
@@ -142,7 +154,7 @@ def widened(source: str, more: Mapping[str, Mapping[str, str]]) -> str:
         more: table → column → its kind as the file writes it (`w.number`).
     """
     text, space = Text(source), run(source)
-    variables = {getattr(v, "name", None): k for k, v in space.items() if type(v).__name__ == "Table"}
+    variables = {v.name: k for k, v in space.items() if isinstance(v, Table)}
     changes, features = [], []
     for call in (n for n in ast.walk(text.tree) if isinstance(n, ast.Call) and n.args):
         name = getattr(call.args[0], "value", None)
@@ -168,3 +180,8 @@ def of(source: str) -> System:
     """The system that a file declares."""
     system: System = run(source)["system"]
     return system
+
+
+def first_event(system: System) -> str:
+    """The event type that the first head is made of."""
+    return event_types([next(iter(system.labels.heads.values()))])[0].name

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from winnow.core.system import System
-from winnow.data.declare import event_types
 from winnow.data.schema import Events, Kind, Table
 from winnow.project import shared
+from winnow.project.starting.cutting import first_event
 from winnow.project.starting.files import Column, File
 from winnow.project.starting.words import ACTIONS, PEOPLE, PERSONAL, done, likeness, words
 
@@ -188,19 +188,14 @@ def _logs(system: System, logs: list[File], things: tuple[File | None, File | No
 
 def _first(system: System, made: Guess, value: str) -> list[str]:
     """For a file whose name says nothing: what the first head is made of."""
-    first = _main(system)
+    first = first_event(system)
     return [] if value or first in made.events else [first]
-
-
-def _main(system: System) -> str:
-    """The event that the first head is made of."""
-    return event_types([next(iter(system.labels.heads.values()))])[0].name
 
 
 def _only_one(system: System, made: Guess, about: Mapping[str, Events]) -> None:
     """Where people do one thing only, it is what the first head is made of."""
     feedback = [n for n in made.events if n != system.labels.of.name]
-    if len(feedback) == 1 and (first := _main(system)) != feedback[0] and first in about:
+    if len(feedback) == 1 and (first := first_event(system)) != feedback[0] and first in about:
         made.unsure.append(f"there is one thing that people do: it is called `{first}`, which the system predicts first")
         made.events[first] = made.events.pop(feedback[0])
 

@@ -1,0 +1,139 @@
+"""Link prediction on eight graphs by the protocol of others, and on friendships with profiles (`--data ego`).
+
+L0 are common neighbours and Adamic-Adar, L1 trees on what shared neighbours and walks tell of a pair, L2 `GraphSage`:
+the same pair features beside vectors of both ends. AUC is of the held-out tenth, as a mean over runs with its spread.
+"""
+
+import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.links import ego, files
+from benchmarks.links.protocol import Held, Pairs, held_out, told
+from numpy.typing import NDArray
+
+from winnow.data.graph import Graph
+from winnow.data.graph_pairs import pair_scores
+from winnow.evaluation.metrics import auc
+from winnow.features.batch import FeatureBatch
+from winnow.models.base import Ranker, Run, load_scorer
+from winnow.models.boosting import GradientBoosting
+from winnow.models.examples import Catalogue, Examples, Web
+from winnow.models.graph_ranker import GraphSage
+from winnow.retrieval.graph_walks import Walks, all_scores
+
+TARGET = 0.945  # mean of L2
+NEAR = 0.01  # of the figures worked out before
+L1 = GradientBoosting(epochs=400, learning_rate=0.04, least=20, leaves=15)
+L2 = GraphSage(epochs=15)
+
+
+def main(*arguments: str) -> None:
+    """Prints a line per graph, at the end one JSON object."""
+    parser = argparse.ArgumentParser("python -m benchmarks link_prediction")
+    parser.add_argument("--data", choices=("seal", "ego"), default="seal")
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--graphs", nargs="*", default=list(files.GRAPHS))
+    parser.add_argument("--rungs", nargs="*", default=["L0", "L1", "L2"])
+    options = parser.parse_args(arguments)
+    if options.data == "ego":
+        print(json.dumps({"name": "link_prediction", "data": "ego_facebook", **ego.measured()}))
+        return
+    found = {name: measured(name, options.runs, options.rungs) for name in options.graphs}
+    means = {rung: mean_of(found, rung) for rung in ("common", "adamic_adar", *options.rungs) if rung != "L0"}
+    missed = [f"{name} {by}" for name in found for by in ("common", "adamic_adar") if not near(found[name], name, by)]
+    missed += ["L2 mean"] * ("L2" in means and means["L2"] < TARGET)
+    report = {"name": "link_prediction", "runs": options.runs, "graphs": found, "mean": means}
+    print(json.dumps(report | {"targets": {"L2 mean": TARGET, "common, adamic_adar": NEAR}, "missed": missed}))
+
+
+def measured(name: str, runs: int, rungs: list[str]) -> dict[str, Any]:
+    """AUC of every rung, mean and spread over the runs, and seconds a run."""
+    each = [one_run(name, seed, rungs) for seed in range(runs)]
+    found = {rung: spread_of([run[rung] for run in each]) for rung in each[0]}
+    print(name, found, flush=True)
+    return found
+
+
+def one_run(name: str, seed: int, rungs: list[str]) -> dict[str, float]:
+    """AUC of every rung in one run."""
+    held = held_out(*files.ties(name), seed=seed)
+    scores = pair_scores(held.graph, held.test.one, held.test.two)
+    found = {by: auc(held.test.tied, scores[by].astype(np.float64)) for by in ("common", "adamic_adar")}
+    if {"L1", "L2"} & set(rungs):
+        found["features_s"], (train, valid, test) = timed(lambda: split(held, seed))
+        for rung, model in (("L1", L1), ("L2", L2)):
+            if rung in rungs:
+                found[f"{rung}_s"], scored = timed(lambda m=model: fitted(m, train, valid, test=test, seed=seed))
+                found[rung] = auc(test.labels["tied"], scored.astype(np.float64))
+    return found
+
+
+def split(held: Held, seed: int) -> tuple[Examples, Examples, Examples]:
+    """Training pairs told from folds of the graph, a tenth of them to tune on, and the test told from all of it."""
+    walks = Walks()
+    pairs, fold, columns = told(held, lambda graph, one, two: all_scores(graph, one, two, walks), seed=seed)
+    rng = np.random.default_rng([seed, 2])
+    tunes = rng.random(len(pairs)) < 0.1
+    web = web_of(held.graph)
+    rows = examples(pairs, columns, web)
+    scores = all_scores(held.graph, held.test.one, held.test.two, walks)
+    order = rng.permutation(np.flatnonzero(~tunes))
+    return rows.take(order), rows.take(tunes), examples(held.test, scores, web)
+
+
+def examples(pairs: Pairs, columns: dict[str, NDArray[np.float32]], web: Web) -> Examples:
+    """Pairs as rows to learn from."""
+    numeric = np.stack(list(columns.values()), axis=1)
+    features = FeatureBatch(numeric, tuple(columns), {"person": pairs.one, "candidate": pairs.two})
+    ones = np.ones(len(pairs), np.float32)
+    return Examples(
+        features, {"tied": pairs.tied}, ones, np.ones(len(pairs), np.int64), pairs.one, pairs.two, web=web
+    )
+
+
+def web_of(graph: Graph, profile: NDArray[np.float32] | None = None) -> Web:
+    """A graph and what is known of its rows."""
+    rows = np.arange(graph.size)
+    known = np.empty((graph.size, 0), np.float32) if profile is None else profile
+    names = tuple(f"candidate_answer_{i}" for i in range(known.shape[1]))
+    return Web(graph, Catalogue(rows, FeatureBatch(known, names, {"candidate": rows})))
+
+
+def fitted(model: Ranker, train: Examples, valid: Examples, *, test: Examples, seed: int) -> NDArray[np.float32]:
+    """What a model that was fitted and opened again says of the test, float32 [n]."""
+    with tempfile.TemporaryDirectory(prefix="winnow-links-") as folder:
+        model.fit(train, valid, Run(Path(folder), seed=seed, threads=1))
+        return load_scorer(Path(folder)).score(test.features)[:, 0]
+
+
+def spread_of(values: list[float]) -> dict[str, float]:
+    """Mean and standard deviation."""
+    return {"mean": round(float(np.mean(values)), 4), "sd": round(float(np.std(values)), 4)}
+
+
+def mean_of(found: dict[str, Any], rung: str) -> float:
+    """Mean over graphs."""
+    return round(float(np.mean([graph[rung]["mean"] for graph in found.values()])), 4)
+
+
+def near(found: dict[str, Any], name: str, by: str) -> bool:
+    """Whether a baseline is what it was before."""
+    before = files.GRAPHS[name][1][("common", "adamic_adar").index(by)] / 100
+    return abs(found[by]["mean"] - before) <= NEAR
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds by the clock, and the result."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
