@@ -24,7 +24,9 @@ _PLACES = {
     "features.alive": "Alive",
     "features.declare": "Feature Key",
     "features.place": "Place Whereabouts",
+    "features.proposed": "rank_of score_of",
     "models.formula": "Formula",
+    "models.fusion": "CalibratedScores ReciprocalRank",
     "models.boosting": "GradientBoosting",
     "models.dcn": "DCN",
     "models.delayed": "Delay StreamDCN",
@@ -88,6 +90,7 @@ _MODULES = {
     "policy": "serving.rules",
     "slate": "serving.slate",
     "sources": "serving.sources",
+    "words": "serving.sources_words",
 }
 
 

@@ -49,7 +49,8 @@ ranking = w.Ladder(L0=much, L1=much, L2=much)
 pipeline = w.Pipeline(
     sources=[places.Near(here, there, event.starts_at, km=50, limit=40), places.Upcoming(event.starts_at, limit=40),
              sources.Popular(register, limit=60, window=days(30)), sources.Fresh(event.starts_at, limit=60)],
-    value=w.Weighted(register=1.0), slate=[slate.Mmr(event.topic, strength=0.1), slate.Explore(share=0.1)],
+    value=w.Weighted(register=1.0, newest=event.starts_at),
+    slate=[slate.Mmr(event.topic, strength=0.1), slate.Explore(share=0.1)],
     policy=[policy.Future(event.starts_at), policy.RoomLeft(event.capacity, taken=going),
             policy.NoClash(event.starts_at, event.ends_at, going)],
     candidates=200, size=60,

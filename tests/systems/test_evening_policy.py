@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from evening_fixtures import DAY, EVENTS, HOUR, MEMBERS, evening_template, town  # noqa: F401
+from evening_fixtures import DAY, EVENTS, HOUR, MEMBERS
 
 from winnow.core.errors import DeclarationError
 from winnow.serving import policy_event
@@ -133,13 +133,13 @@ def broken(town, seed, rounds):
     return []
 
 
-def test_nothing_past_full_or_clashing_is_shown(town):  # noqa: F811
+def test_nothing_past_full_or_clashing_is_shown(town):
     assert broken(town, seed=1, rounds=30) == []
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(10, 16))
-def test_nothing_past_full_or_clashing_is_shown_whatever_happens(town, seed):  # noqa: F811
+def test_nothing_past_full_or_clashing_is_shown_whatever_happens(town, seed):
     assert broken(town, seed, rounds=300) == []
 
 
@@ -147,18 +147,18 @@ ALL = lambda self, candidates, query, kit: np.ones(len(candidates), bool)  # noq
 
 
 @pytest.mark.parametrize("rule", [Future, RoomLeft, NoClash], ids=lambda rule: rule.__name__)
-def test_the_test_sees_a_rule_that_admits_everything(town, monkeypatch, rule):  # noqa: F811
+def test_the_test_sees_a_rule_that_admits_everything(town, monkeypatch, rule):
     monkeypatch.setattr(rule, "admit", ALL)
     reason = {Future: "past", RoomLeft: "full", NoClash: "clash"}[rule]
     assert reason in {why for _, why in broken(town, seed=2, rounds=30)}
 
 
-def test_the_test_sees_a_cancellation_that_is_not_given_back_and_one_that_is_too_soon(town, monkeypatch):  # noqa: F811
+def test_the_test_sees_a_cancellation_that_is_not_given_back_and_one_that_is_too_soon(town, monkeypatch):
     monkeypatch.setattr(policy_event, "left", lambda capacity, counts: capacity - counts[0] + 2 * counts[1] + 1)
     assert "full" in {why for _, why in broken(town, seed=2, rounds=30)}
 
 
-def test_a_rule_that_fails_shows_nothing(town, monkeypatch):  # noqa: F811
+def test_a_rule_that_fails_shows_nothing(town, monkeypatch):
     def fails(self, candidates, query, kit):
         raise RuntimeError("no")
 
@@ -169,7 +169,7 @@ def test_a_rule_that_fails_shows_nothing(town, monkeypatch):  # noqa: F811
     assert {d["part"] for d in reply.degraded} == {"RoomLeft"}
 
 
-def test_somebody_with_more_to_come_than_is_looked_at_is_shown_nothing(town):  # noqa: F811
+def test_somebody_with_more_to_come_than_is_looked_at_is_shown_nothing(town):
     ahead = [key for key, starts in Truth.of(town.project).starts.items() if starts > town.now() + DAY][:6]
     town.post(*({"type": "register", "member": "m9", "event": key} for key in ahead))
     rules = town.desk.kit.system.pipeline.policy
@@ -178,7 +178,7 @@ def test_somebody_with_more_to_come_than_is_looked_at_is_shown_nothing(town):  #
     assert town.rank("stranger").items
 
 
-def test_what_has_no_beginning_or_was_cancelled(town):  # noqa: F811
+def test_what_has_no_beginning_or_was_cancelled(town):
     soon = town.now() + 400 * HOUR
     town.post(event=[{"event_id": "whenever", "venue": "v1"}, {"event_id": "then", "venue": "v1", "starts_at": soon}])
     through(town, sources=(Everything(),))
@@ -203,7 +203,7 @@ def test_what_has_no_beginning_or_was_cancelled(town):  # noqa: F811
         (lambda e, m, g: NoClash(e.starts_at, None, m), "unlike-ends"),
     ],
 )
-def test_each_mistake_has_its_code(town, rule, code):  # noqa: F811
+def test_each_mistake_has_its_code(town, rule, code):
     system = town.system
     tables = town.project.tables
     room = next(r for r in system.pipeline.policy if isinstance(r, RoomLeft))

@@ -15,7 +15,7 @@ from winnow.core.time import now_us
 from winnow.evaluation import rankers
 from winnow.evaluation.report import Record, pick
 from winnow.releases.release import Release
-from winnow.training import between, dataset, judge, likeness
+from winnow.training import between, dataset, judge, likeness, proposed
 from winnow.training import train as training
 from winnow.training.album import sides
 from winnow.training.dataset import Dataset
@@ -144,7 +144,9 @@ def _held_out(stores: Stores, system: System, candidate: Release) -> Dataset:
     split = training.split_of(candidate)
     if PARENT in candidate.manifest.models:  # cut within hours; only its test part is looked at
         split = replace(split, embargo=timedelta(0))
-    return dataset.build(stores, system, as_of=candidate.manifest.created_at, split=split)
+    data = dataset.build(stores, system, as_of=candidate.manifest.created_at, split=split)
+    proposed.fill(stores, system, data, candidate.folder)
+    return data
 
 
 def _same_plan(one: Release, other: Release) -> bool:

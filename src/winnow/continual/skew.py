@@ -68,7 +68,8 @@ def skew(
     """Recomputes a sample of served rows and tells, per feature, how many differ, with the first example.
 
     Every row is computed by the declaration of the release that served it, to the bit. Features that read the request
-    are compared where the impression has come back, for only that tells the request's fields.
+    are compared where the impression has come back, for only that tells the request's fields. What sources made of an
+    item is known while a list is made only, and left out.
 
     Args:
         stores: the project.
@@ -113,9 +114,12 @@ def _told(stores: Stores, rows: pl.DataFrame, system: System, state: State) -> I
     declared = _declaration(stores, system, str(rows["release"][0]))
     both = replay(declared, state, rows, as_served(declared, stores.history, rows))
     asks = {n for f in declared.features if f.fields for n in f.names}
+    gone = {n for f in declared.features if f.of_list for n in f.names}  # history cannot tell them
     unknown = ~both.rows[_CONTEXT_KNOWN].to_numpy()
     differ, compared = differing(both.served, both.again), ~np.isnan(both.served)
     for place, name in enumerate(both.names):
+        if name in gone:
+            continue
         usable = compared[:, place] & ~(unknown & (name in asks))
         wrong = np.flatnonzero(differ[:, place] & usable)
         told = {"feature": name, "rows": int(usable.sum()), "different": len(wrong)}

@@ -17,6 +17,7 @@ from winnow.encoders.rows import Ints, Rows
 MEDIA = "media"  # folder of the images in a project
 _TOGETHER = 512  # values encoded and then written together
 _LARGEST = 50_000_000  # bytes of an image file, or of the reel of a video
+_HELD = 10_000  # vectors in memory of what was asked and is nowhere kept
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Encodings:
         self._media = Path(media) if media is not None else self._folder / MEDIA
         self._open: dict[str, Encode] = {}
         self._rows: dict[str, Rows] = {}
+        self._held: dict[tuple[str, int], Floats] = {}
         self._lock = threading.Lock()
 
     def ensure(self, encoder: Encoder, values: Iterable[str | None], *, progress: Progress = silent) -> Encoded:
@@ -85,7 +87,30 @@ class Encodings:
         Raises:
             Conflict: `encoder-version`: vectors of this kind are there, but of another version only.
         """
-        return self._of(encoder).find(hashes)
+        found = self._of(encoder).find(hashes)
+        if self._held and np.isnan(found[:, :1]).any():
+            for place in np.flatnonzero(np.isnan(found[:, 0])):
+                found[place] = self._held.get((encoder.identity, int(hashes[place])), np.nan)
+        return found
+
+    def hold(self, encoder: Encoder, value: str) -> None:
+        """Sees to it that this process knows the vector of a value, which is not written down: of what somebody asks.
+
+        Args:
+            encoder: which.
+            value: a text, or the path of an image.
+
+        Raises:
+            Unavailable: `package-missing`, `encoder-files-missing`.
+        """
+        hashes = text_hashes([value])
+        if not value or (encoder.identity, int(hashes[0])) in self._held or self.known(encoder, hashes)[0]:
+            return
+        vector = self.encode(encoder, [value])[0]
+        with self._lock:
+            if len(self._held) >= _HELD:
+                self._held.pop(next(iter(self._held)))
+            self._held[encoder.identity, int(hashes[0])] = vector
 
     def known(self, encoder: Encoder, hashes: Ints) -> NDArray[np.bool_]:
         """Which values have a vector, bool [n]."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,7 @@ class Feature(Declared):
     default: float = 0.0
     ttl: timedelta | None = None
     owner: str = ""
+    of_list: ClassVar[bool] = False  # whether it is known only while a list is made, of who asks and item together
 
     @property
     def names(self) -> tuple[str, ...]:

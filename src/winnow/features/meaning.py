@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from winnow.core.time import FOREVER, to_us
 from winnow.data.schema import Condition, EventField, Events, Path, Table
-from winnow.features import across, declare, embedding, past, recent
+from winnow.features import across, declare, embedding, past, proposed, recent
 from winnow.features.aggregate import Aggregate
 from winnow.features.declare import Feature
 
@@ -272,6 +272,12 @@ def _(feature: across.Overlap, place: int) -> str:
 @meaning.register
 def _(feature: embedding.Embed, place: int) -> str:
     return f"number {place + 1} of {feature.size} of the vector of {thing(feature.of)}, by {feature.encoder.name}"
+
+
+@meaning.register
+def _(feature: proposed.Proposed, place: int) -> str:
+    told = {"score": "score that the source {} gave it", "rank": "place of it in the list of the source {}"}
+    return told[feature.what].format(feature.of)
 
 
 @meaning.register

@@ -62,6 +62,8 @@ class Plan:
 
     def depends_on(self, feature: Feature) -> set[str]:
         """The roles, and `request`, that a feature needs."""
+        if feature.of_list:
+            return {*self.roles.values(), REQUEST}
         if feature.parts:
             return set().union(*map(self.depends_on, feature.parts))
         tables = {self.roles[p.called] for p in feature.paths if p.called in self.roles}

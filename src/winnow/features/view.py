@@ -24,11 +24,14 @@ class Moments:
         at: moments, int64 [1 or n], microseconds UTC.
         refs: role → row numbers, int64 [1 or n].
         context: request field → values [1 or n]: row numbers for categories, float64 for numbers.
+        told: path (`query.text`) → its values [1 or n], for columns that the request itself tells; the state is not
+            asked for them.
     """
 
     at: Ints
     refs: Mapping[str, Ints]
     context: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    told: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -58,7 +61,7 @@ class View:
     def __init__(self, moments: Moments, state: State, roles: Mapping[str, str], aggregates: Sequence[Aggregate] = ()):
         self.moments, self.state, self.roles = moments, state, roles
         self._aggregates = aggregates
-        self._seen: dict[str | tuple[str, str], Any] = {}
+        self._seen: dict[str | tuple[str, str], Any] = {("path", path): of for path, of in moments.told.items()}
         self._untold = bool(aggregates) and isinstance(state, Ahead)
 
     @property

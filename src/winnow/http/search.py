@@ -1,4 +1,4 @@
-"""The route that searches by picture."""
+"""The route that searches, by text or by picture."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from winnow.core.errors import InputError, Problem
 from winnow.http.errors import json
 from winnow.http.site import site_of
 from winnow.monitoring import metrics
-from winnow.serving.search import SearchRequest, parse, searched
+from winnow.serving.search import SearchRequest, parse, searchable
 
 router = APIRouter(tags=["pictures"])
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": {"type": "object", "description": "`id`, or `picture` in base64; options"}},
+            "application/json": {"schema": {"type": "object", "description": "`text`, `id`, or `picture`; options"}},
             "image/*": {"schema": {"type": "string", "format": "binary"}},
         },
     }
@@ -26,9 +26,10 @@ _BODY: dict[str, Any] = {
 
 @router.post("/v1/systems/{name}/search", openapi_extra=_BODY)
 async def search(request: Request, name: str) -> Response:
-    """The pictures that look like one of the collection (JSON with `id`) or like the body (options in the query)."""
+    """What is found for a text (JSON with `text`), what looks like an item (`id`) or like a picture: the body, with its
+    options in the query."""
     site = site_of(request.scope)
-    searched(site.runtime.desk(name))  # an unknown system comes before a mistake in the body
+    searchable(site.runtime.desk(name))  # an unknown system comes before a mistake in the body
     reply = await site.ranking(site.runtime.search, name, wanted(request, await request.body()))
     metrics.RANK_SECONDS.labels(name).observe(reply.ms / 1000)
     return json(reply)
@@ -43,8 +44,9 @@ def wanted(request: Request, body: bytes) -> SearchRequest:
     if request.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
         return parse(body)
     options = {name: _value(text) for name, text in request.query_params.items()}
-    if not body and "id" not in options:
-        raise InputError(Problem("bad-request", "the body is empty", "body", fix="send a picture, or JSON with an id"))
+    if not body and not {"id", "text"} & options.keys():
+        fix = "send JSON with a text or an id, or a picture"
+        raise InputError(Problem("bad-request", "the body is empty", "body", fix=fix))
     return parse(options | ({"picture": body} if body else {}))
 
 

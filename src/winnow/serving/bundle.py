@@ -11,7 +11,9 @@ from winnow.core.candidates import Floats
 from winnow.core.declare import canonical
 from winnow.core.errors import Conflict, Problem, Unavailable, WinnowError
 from winnow.core.system import System
+from winnow.encoders.base import Encoder
 from winnow.features.batch import FeatureBatch
+from winnow.features.embedding import Embed, embeds
 from winnow.features.plan import Plan
 from winnow.models.base import Scorer, load_scorer
 from winnow.models.calibration import Calibration
@@ -97,6 +99,15 @@ class Bundle:
             why = self.faults.get("retrieval", "the release has no retrieval model")
             raise Unavailable(Problem("no-vectors", f"release {self.release} cannot search by vectors: {why}"))
         return self.space
+
+    @cached_property
+    def encoders(self) -> Mapping[str, tuple[Encoder, ...]]:
+        """Text column of who asks → the encoders whose vectors of it somebody reads."""
+        user, found = self.system.labels.user.name, dict[str, tuple[Encoder, ...]]()
+        for embed in embeds(part for part in self.system.parts() if isinstance(part, Embed)):
+            if embed.of.table.name == user and len(embed.of.columns) == 1:
+                found[embed.of.columns[0]] = (*found.get(embed.of.columns[0], ()), embed.encoder)
+        return found
 
     @property
     def judge(self) -> ContentScorer:

@@ -103,6 +103,11 @@ class Desk:
             raise Unavailable(self.trouble or _no_release(self.system.name))
         return self._kit
 
+    @property
+    def ids(self) -> IdMap:
+        """Ids and row numbers."""
+        return self._ids
+
     def row(self, item: str) -> int:
         """The row number of an item; -1 for an id that the log has never seen."""
         return int(self._ids.rows(self.system.labels.item.name, [item])[0])
@@ -115,18 +120,26 @@ class Desk:
                 self._warm(kit)
             self._kit = kit
 
+    def close(self) -> None:
+        """Lets go of what follows the log."""
+        self._renewal.close()
+
     def catch_up(self) -> None:
-        """Lets the index take in what changed since it last did."""
+        """Lets the indexes take in what changed since they last did."""
         if self._kit is not None:
             self._renewal.catch_up(self._kit)
 
-    def rank(self, request: RankRequest, *, log: bool = True, picture: NDArray[np.uint8] | None = None) -> RankReply:
+    def rank(
+        self, request: RankRequest, *, log: bool = True, picture: NDArray[np.uint8] | None = None,
+        introduced: bool = False,
+    ) -> RankReply:  # fmt: skip
         """The reply to a request, logged as served unless nobody will see it.
 
         Args:
             request: as it came in.
             log: whether it is logged.
             picture: what to look for, uint8 [H, W, 3], when that is no item.
+            introduced: whether who asks is put into the log as the request tells, when the log does not know it.
 
         Raises:
             InputError: with every bad parameter.
@@ -141,7 +154,7 @@ class Desk:
         if self._served is not None and log and len(ranking.shown):
             release = kit.bundle.release
             events = served_events(kit.system, kit.bundle.plan.numeric_names)
-            self._served.put(Served(events, query, release, kit.arm, self._clock(), ranking))
+            self._served.put(Served(events, query, release, kit.arm, self._clock(), ranking, introduced=introduced))
         inside: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
         if query.explain:
             inside = explain(ranking, query, kit, self._ids, trace=trace)

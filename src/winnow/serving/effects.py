@@ -38,7 +38,7 @@ class Loggable(Protocol):
 
     def __len__(self) -> int: ...
 
-    def draft(self, start: int) -> Draft:
+    def drafts(self, start: int) -> list[Draft]:
         """The rows, the first of them at this place of its batch."""
         ...
 
@@ -53,6 +53,7 @@ class Served:
         release, arm: as in the reply.
         at: when it was asked, microseconds UTC.
         ranking: what was shown, and why.
+        introduced: whether who asked becomes a row of its table, as the request told, if the log does not know it.
     """
 
     events: Events
@@ -61,17 +62,43 @@ class Served:
     arm: str
     at: int
     ranking: Ranking
+    introduced: bool = False
 
     def __len__(self) -> int:
-        return len(self.ranking.shown)
+        return len(self.ranking.shown) + self._new
 
-    def draft(self, start: int) -> Draft:
+    def drafts(self, start: int) -> list[Draft]:
         """See `Loggable`."""
+        return [self._asker(start), self._served(start + 1)] if self._new else [self._served(start)]
+
+    @property
+    def _new(self) -> bool:
+        return self.introduced and not self.query.known
+
+    def _asker(self, start: int) -> Draft:
+        """Who asked, as known just before the features of the reply were read: training sees what they saw."""
+        table, at = next(iter(self.events.refs.values())), np.array([self.ranking.as_of - 1])
+        columns: dict[str, Column | Coded] = {"row": self._named(1), "deleted": np.zeros(1, np.int64)}
+        for name, said in self.query.said.items():
+            kind, told = table.columns[name], self.query.told[f"{table.name}.{name}"]
+            if kind.storage == "text":
+                columns[name] = [str(said)]
+            else:
+                columns[name] = (
+                    Coded(table.domain(name), [str(said)], np.zeros(1, np.int64)) if kind.has_domain else told
+                )
+        return Draft("row", table.name, np.array([start]), at, columns, None, backfill=True)
+
+    def _named(self, n: int) -> Coded:
+        table = next(iter(self.events.refs.values()))
+        return Coded(table.name, [self.query.user_id], np.zeros(n, np.int64))
+
+    def _served(self, start: int) -> Draft:
         shown, user, item = self.ranking.shown, next(iter(self.events.refs)), list(self.events.refs)[-1]
         n = len(shown)
         columns: dict[str, Column | Coded] = {
             "recommendation_id": [self.query.recommendation_id] * n,
-            user: np.full(n, self.query.profile),  # whose features these are
+            user: self._named(n) if self._new else np.full(n, self.query.profile),  # whose features these are
             item: shown.rows,
             "position": np.arange(1.0, n + 1),
             "propensity": shown.propensity,
@@ -129,7 +156,7 @@ class ServedLog:
             served = [s for s in batch if s is not None]
             try:
                 if served:
-                    self._log.append(Batch([s.draft(start) for s, start in _starts(served)]))
+                    self._log.append(Batch([draft for s, start in _starts(served) for draft in s.drafts(start)]))
                     self.written += len(served)
             except Exception:
                 self.dropped += len(served)

@@ -8,11 +8,13 @@ from winnow.core.candidates import Candidates, Ints
 from winnow.data.ids import IdMap
 from winnow.features.batch import FeatureBatch
 from winnow.features.declare import Column
+from winnow.features.recent import Latest
 from winnow.serving.kit import Kit
 from winnow.serving.pipeline import Ranking
 from winnow.serving.query import Query
 from winnow.serving.trace import Trace
 
+_KEPT_BACK = "personal"  # what stands for the value of a personal column
 _SHOWN_REMOVED = 20  # ids named per filter; the count is of all
 
 
@@ -82,17 +84,19 @@ class _Explanation:
         return moves
 
     def features(self, place: int) -> dict[str, Any]:
-        """What the scorer saw; categories as ids."""
+        """What the scorer saw; categories as ids, ranges and crosses as numbers; nothing that is personal as it is."""
         batch: FeatureBatch | None = self.ranking.features
         if batch is None:
             return {}
         values: dict[str, Any] = dict(zip(batch.numeric_names, map(float, batch.numeric[place]), strict=True))
-        domains = {f.names[0]: str(f.of.domain) for f in self.kit.bundle.plan.features if isinstance(f, Column)}
+        columns = [f for f in self.kit.bundle.plan.features if isinstance(f, Column | Latest)]
+        domains = {f.names[0]: str(f.of.domain) for f in columns if f.of.kind.has_domain}
         for name, codes in batch.categorical.items():
             known = np.atleast_1d(codes[place])
-            found = self.ids.ids(domains[name], known[known >= 0])
+            known = known[known >= 0]
+            found = self.ids.ids(domains[name], known) if name in domains else known.tolist()
             values[name] = found if codes.ndim == 2 else (found[0] if found else None)
-        return values
+        return values | {f.names[0]: _KEPT_BACK for f in columns if f.of.kind.privacy == "personal"}
 
 
 def _position(candidates: Candidates, row: int) -> int:

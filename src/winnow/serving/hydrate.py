@@ -16,7 +16,9 @@ from winnow.core.time import parse_time
 from winnow.data.ids import IdMap
 from winnow.data.nights import day_of
 from winnow.data.schema import Kind, Table
+from winnow.data.text import text_hashes
 from winnow.features.state import NEVER
+from winnow.retrieval import conditions
 from winnow.serving.kit import Kit
 from winnow.serving.query import Boost, Query
 from winnow.serving.request import Condition, RankRequest
@@ -45,13 +47,15 @@ class _Hydration:
         self.request, self.kit, self.ids = request, kit, ids
         self.labels = kit.system.labels
         self.problems: list[Problem] = []
+        self.conditions: list[conditions.Condition] = []
 
     def query(self) -> Query:
         request, item = self.request, self.labels.item
         size = self._size()
         context = dict(self._context())
         masks = [self._mask(f"filter.{c}", c, wish) for c, wish in request.filter.items()]
-        boosts = tuple(self._boosts())
+        kept, boosts = tuple(self.conditions), tuple(self._boosts())
+        told = dict(self._told())
         if self.problems:
             raise InputError(*self.problems)
         user_id = str(request.user)
@@ -68,6 +72,9 @@ class _Hydration:
             context=context,
             exclude=np.concatenate([self._rows(item.name, request.exclude), itself]),
             allowed=np.logical_and.reduce(masks) if masks else None,
+            conditions=kept,
+            said=dict(request.about),
+            told=told,
             boosts=boosts,
             diversity=request.diversity,
             exploration=request.exploration,
@@ -103,6 +110,28 @@ class _Hydration:
                 if found is not None:
                     yield name, found
 
+    def _told(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """What the request says about who asks, as features read it; texts get their vectors."""
+        user: Table = self.labels.user
+        usable = {
+            c: kind for c, kind in user.columns.items() if kind.storage in _TELLABLE and not self.kit.system.alike
+        }
+        for column, value in self.request.about.items():
+            param = f"about.{column}"
+            if column not in usable:
+                what, fix = f"`{user.name}` has no column `{column}` to tell", did_you_mean(column, usable)
+                self.problems.append(Problem("unknown-column", what, param, fix=fix))
+            elif usable[column].storage == "text":
+                self._hold(column, str(value))
+                yield f"{user.name}.{column}", text_hashes([str(value)])
+            elif (found := self._values(param, usable[column], user.domain(column), [value])) is not None:
+                yield f"{user.name}.{column}", found
+
+    def _hold(self, column: str, text: str) -> None:
+        if (encodings := self.kit.live.encodings) is not None:
+            for encoder in self.kit.bundle.encoders.get(column, ()):
+                encodings.hold(encoder, text)
+
     def _boosts(self) -> Iterator[Boost]:
         for column, factors in self.request.boost.items():
             for value, factor in factors.items():
@@ -120,6 +149,7 @@ class _Hydration:
             self.problems.append(Problem("unknown-column", what, param, fix=did_you_mean(column, usable)))
             return np.ones(len(everything), bool)
         kind = item.columns[column]
+        self._condition(column, kind, wish)
         values = self.kit.view(_NOBODY, everything).path(getattr(item, column))
         if isinstance(wish, Mapping):
             return self._between(param, kind, values, wish)
@@ -145,6 +175,18 @@ class _Hydration:
             self.problems.append(Problem("bad-value", what, param, fix=fix))
             return np.zeros(self._items(), bool)
         return self.kit.nights[column].free(first, last, self._items())
+
+    def _condition(self, column: str, kind: Kind, wish: Condition) -> None:
+        """Notes the condition for indexes; what is wrong with it is told where its mask is made."""
+        item, found = self.labels.item, len(self.problems)
+        if isinstance(wish, Mapping):
+            bounds = {n: self._values("", kind, "", [b]) for n, b in wish.items() if n in ("at_least", "at_most")}
+            limits = {n: v[0].item() for n, v in bounds.items() if v is not None}
+            self.conditions.append(conditions.Between(column, **limits))
+        else:
+            wanted = self._values("", kind, item.domain(column), wish if isinstance(wish, list) else [wish])
+            self.conditions.append(conditions.OneOf(column, np.zeros(0, np.int64) if wanted is None else wanted))
+        del self.problems[found:]
 
     def _between(self, param: str, kind: Kind, values: NDArray[Any], wish: Mapping[str, Any]) -> Mask:
         if kind.storage not in ("number", "time") or not wish or set(wish) - {"at_least", "at_most"}:
@@ -174,4 +216,5 @@ class _Hydration:
             return None
 
 
+_TELLABLE = ("number", "category", "text", "time", "flag")
 _NOBODY = Query("", "", -1, 0, 0, 0.0)

@@ -72,7 +72,7 @@ class Judged:
     def __len__(self) -> int:
         return len(self.posts)
 
-    def draft(self, start: int) -> Draft:
+    def drafts(self, start: int) -> list[Draft]:
         """See `Loggable`."""
         labels, n = self.system.labels, len(self)
         ids = [p.post or p.request for p in self.posts]
@@ -84,7 +84,7 @@ class Judged:
             **matrix("head_", self.heads, self.table), **matrix("feature_", self.names, self.facts),
         }  # fmt: skip
         events = served_events(self.system, self.names)
-        return Draft("event", events.name, start + np.arange(n), np.full(n, self.at), columns)
+        return [Draft("event", events.name, start + np.arange(n), np.full(n, self.at), columns)]
 
 
 def _coded(domain: str, ids: Sequence[str]) -> Coded:

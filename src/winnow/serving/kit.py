@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.core.candidates import Ints, Mask
+from winnow.core.candidates import Candidates, Ints, Mask
 from winnow.core.system import System
 from winnow.data.schema import Path, Table
 from winnow.data.ties import Bond
@@ -17,6 +17,7 @@ from winnow.features.aggregate import Aggregate
 from winnow.features.batch import FeatureBatch, Floats
 from winnow.features.nights import Nights
 from winnow.features.plan import Plan
+from winnow.features.proposed import standings
 from winnow.features.state import State
 from winnow.features.ties import standing
 from winnow.features.view import Moments, View
@@ -65,6 +66,7 @@ class Kit:
         arm: of that experiment under which this request is served.
         folder: of the project, for parts that keep files of their own; None where there is none.
         nights: column of the items → which nights they are free, as of now.
+        followers: source → what follows the log for it, in this process.
     """
 
     system: System
@@ -77,6 +79,7 @@ class Kit:
     arm: str = CHAMPION
     folder: FilePath | None = None
     nights: Mapping[str, Nights] = field(default_factory=dict)
+    followers: Mapping[str, Any] = field(default_factory=dict)
 
     def under(self, unit: str) -> "Kit":
         """The kit for a person: under the weights of their arm, if they take part in an experiment."""
@@ -119,12 +122,14 @@ class Kit:
 
         return self.live.consistently(look)
 
-    def features(self, query: Query, rows: Ints) -> tuple[FeatureBatch, int]:
-        """The features of N items from one state, and the moment up to which that state knows events."""
+    def features(self, query: Query, candidates: Candidates) -> tuple[FeatureBatch, int]:
+        """The features of N candidates from one state, and the moment up to which that state knows events."""
+        stood = standings([s.name for s in self.system.pipeline.sources], candidates.source_scores)
 
         def compute(state: State) -> tuple[FeatureBatch, int]:
             at: int = state.as_of  # type: ignore[attr-defined]
-            return self.bundle.plan.compute(self._moments(query, rows, at), state), at
+            moments = self._moments(query, candidates.rows, at)
+            return self.bundle.plan.compute(replace(moments, context={**moments.context, **stood}), state), at
 
         return self.live.consistently(compute)
 
@@ -140,4 +145,4 @@ class Kit:
     def _moments(self, query: Query, rows: Ints | None, at: int) -> Moments:
         labels = self.system.labels
         refs = {labels.user_role: np.array([query.profile])} | ({} if rows is None else {labels.item_role: rows})
-        return Moments(np.array([at]), refs, query.context)
+        return Moments(np.array([at]), refs, query.context, query.told)

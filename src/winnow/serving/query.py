@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.core.candidates import Ints, Mask
+from winnow.retrieval.conditions import Condition
 
 NOBODY = -1
 NO_ROWS = np.empty(0, np.int64)
@@ -43,6 +44,9 @@ class Query:
         exclude: item rows that must not come back.
         vector: what to look for, float32 [1, D], by the encoder of the kit; None for what the user's row says.
         allowed: the only items that may come back, bool [I] by row; None for all.
+        conditions: the same as conditions on columns, for indexes that filter while they search.
+        said: column of who asks → what the request says about it.
+        told: the same as features read it: path → value [1].
         boosts: changes to values.
         diversity: replaces the strength of the slate's `Mmr`.
         exploration: replaces the share of the slate's `Explore`.
@@ -64,6 +68,9 @@ class Query:
     exclude: Ints = field(default_factory=lambda: NO_ROWS)
     vector: NDArray[np.float32] | None = None
     allowed: Mask | None = None
+    conditions: tuple[Condition, ...] = ()
+    said: Mapping[str, Any] = field(default_factory=dict)
+    told: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     boosts: tuple[Boost, ...] = ()
     diversity: float | None = None
     exploration: float | None = None

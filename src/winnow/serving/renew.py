@@ -27,7 +27,7 @@ from winnow.serving.kit import Kit, Steady
 from winnow.serving.nights import Calendars
 from winnow.serving.pictures import PictureFiles
 from winnow.serving.query import Query
-from winnow.serving.sources import Popular, Source
+from winnow.serving.sources import Follower, Popular, Source
 from winnow.serving.tail import Tail
 from winnow.serving.trace import Trace
 from winnow.serving.trial import Trial
@@ -61,6 +61,7 @@ class Renewal:
         self._system, self._registry, self._live, self._ids = system, registry, live, ids
         self._tail, self._pictures, self._folder, self._calendars = tail, pictures, folder, calendars
         self._clock = clock
+        self._followers: dict[Source, Follower | None] = {}
         self.trouble: Problem | None = None  # why the release that should serve does not, or not wholly
 
     def next(self, now: Kit | None) -> Kit | None:
@@ -84,9 +85,12 @@ class Renewal:
         weights, version, trial = self._weights(bundle, pointers, now)
         changed = self._changed(bundle.space)  # before the look at the items: it shows all that this has seen
         nights = self._follow_calendars()
-        look = self._look(bundle)
-        kit = Kit(bundle.system, bundle, self._live, look, weights, version, trial, folder=self._folder, nights=nights)
+        kit = Kit(
+            bundle.system, bundle, self._live, self._look(bundle), weights, version, trial, folder=self._folder,
+            nights=nights, followers=self._following(bundle.system),
+        )  # fmt: skip
         self._follow(kit, *changed)
+        self._keep_up(kit)
         return kit
 
     def _bundle(self, release: str, now: Bundle | None) -> Bundle | None:
@@ -185,7 +189,8 @@ class Renewal:
         return self._calendars.columns
 
     def catch_up(self, kit: Kit) -> None:
-        """The index and the calendars take in what changed since they last did; cheap when nothing has."""
+        """The indexes and the calendars take in what changed since they last did; cheap when nothing has."""
+        self._keep_up(kit)
         with self._noting():
             self._follow_calendars()
         if self._tail is None or (space := kit.bundle.space) is None:
@@ -198,6 +203,28 @@ class Renewal:
                 space.hide(rows, np.isin(rows, _shown(rows[exists], query, kit)[1]))
                 space.catch_up(rows, exists, Steady(self._live), at=at, seq=seq)
 
+    def close(self) -> None:
+        """Lets go of what follows the log."""
+        for follower in filter(None, self._followers.values()):
+            follower.close()
+
+    def _keep_up(self, kit: Kit) -> None:
+        for name, follower in kit.followers.items():
+            with self._noting(f"`{name}` does not follow the log"):
+                follower.catch_up(self._live.applied_seq)
+
+    def _following(self, system: System) -> dict[str, Follower]:
+        """Source → what follows the log for it; what two releases declare alike is made once."""
+        found: dict[str, Follower] = {}
+        if self._tail is None or self._folder is None:
+            return found
+        for source in system.pipeline.sources:
+            if source not in self._followers:
+                self._followers[source] = source.follow(self._tail.log, self._folder)
+            if (follower := self._followers[source]) is not None:
+                found[source.name] = follower
+        return found
+
     def _changed(self, space: VectorSpace | None) -> tuple[int, Ints]:
         """How far live state has come in the log, and the items that changed since the index took them in."""
         if self._tail is None or space is None:
@@ -207,12 +234,12 @@ class Renewal:
         return seq, self._tail.changed_after(space.seq)
 
     @contextmanager
-    def _noting(self) -> Iterator[None]:
+    def _noting(self, told: str = "new items cannot be found by vector") -> Iterator[None]:
         """What fails is told, and tried again the next time."""
         try:
             yield
         except Exception as error:
-            what = f"new items cannot be found by vector: {type(error).__name__}: {error}"
+            what = f"{told}: {type(error).__name__}: {error}"
             trouble = Problem("items-not-encoded", what, self._system.name)
             if self.trouble != trouble:  # once a renewal, not with every try in between
                 _log.error("new items of %s were not encoded", self._system.name, exc_info=True)

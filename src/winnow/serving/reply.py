@@ -72,7 +72,7 @@ def reasons(shown: Candidates, query: Query, kit: Kit, ids: IdMap) -> list[list[
 
 
 _CHANCE = 0.5  # below it an item was not the best for its slot
-_ORDER = ("tie", "talk", "watched", "same", "popular", "new", "taste", "chance", "source")
+_ORDER = ("tie", "talk", "watched", "same", "near", "soon", "popular", "new", "taste", "chance", "source")
 
 
 def _told(source: Source, rows: Ints, query: Query, kit: Kit) -> Sequence[Told]:

@@ -20,6 +20,7 @@ class RankRequest(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
         user: id of the person; one that is not known is served as new.
         size: how many items; the system's own size when left out.
         context: fields of the impression, such as `surface`.
+        about: columns of who asks, as this request knows them: they stand in for what the log knows, or does not yet.
         exclude: ids that must not come back.
         filter: column of the items → a value, a list of values, or `{"at_least": x, "at_most": y}`.
         boost: column → {value: factor on the value of such items}.
@@ -35,6 +36,7 @@ class RankRequest(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True)
     user: Id
     size: Annotated[int, Meta(ge=1, le=1000)] | None = None
     context: dict[str, str | int | float | None] = {}
+    about: dict[str, str | int | float | bool] = {}
     exclude: Annotated[list[Id], Meta(max_length=10_000)] = []
     filter: dict[str, Condition] = {}
     boost: dict[str, Factors] = {}
@@ -51,7 +53,8 @@ class Reason(Struct, kw_only=True, frozen=True, omit_defaults=True):
     """Why an item is shown, and the sentence for people.
 
     Args:
-        kind: `tie`, `talk`, `watched`, `same`, `popular`, `new`, `taste`, `chance` or `source`.
+        kind: `tie`, `talk`, `watched`, `same`, `near`, `soon`, `popular`, `new`, `taste`, `chance` or
+            `source`.
         text: the sentence.
         item: id of the item of the past that it speaks of.
         column: the column that it speaks of.

@@ -159,7 +159,7 @@ class Runtime:
         return data
 
     def search(self, system: str, request: SearchRequest, *, log: bool = True) -> SearchReply:
-        """The pictures that are like a picture; see `serving.search`."""
+        """What is found for a picture or a text; see `serving.search`."""
         return search(self.desk(system), request, log=log)
 
     def explain(self, system: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,6 +171,8 @@ class Runtime:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+        for desk in self.desks.values():
+            desk.close()
         self._gatherer.close()
         self.gallery.close()
         if self.served is not None:

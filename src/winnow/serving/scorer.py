@@ -49,7 +49,7 @@ def judge(candidates: Candidates, query: Query, kit: Kit, trace: Trace) -> Judge
     told = "items are ordered by popularity"
     with trace.stage("features", "plan", came=len(candidates)) as stage:
         nothing: tuple[FeatureBatch | None, int] = (None, query.at)
-        features, as_of = trace.attempt(stage, kit.features, query, candidates.rows, otherwise=nothing, told=told)
+        features, as_of = trace.attempt(stage, kit.features, query, candidates, otherwise=nothing, told=told)
     if features is not None:
         for rung in kit.bundle.rungs:
             told = "items are judged by a simpler rung"

@@ -1,4 +1,4 @@
-"""A search by picture: which pictures are like this one, like a part of it, or like a picture of the collection."""
+"""A search: by text, by picture, by a part of one, or by an item of the collection."""
 
 import hashlib
 import time
@@ -19,22 +19,41 @@ from winnow.serving.kit import Kit
 from winnow.serving.pictures import PictureFiles
 from winnow.serving.query import Query
 from winnow.serving.request import Condition, Factors, Id, Item, RankReply, RankRequest, invalid
+from winnow.serving.search_text import (
+    LONGEST,
+    Cause,
+    Correction,
+    by_text,
+    causes,
+    named,
+    ranked,
+    understood,
+)  # fmt: skip
 from winnow.serving.trace import Trace
 
 Pixels = NDArray[np.uint8]
+_ASKED = ("text", "language", "correct", "remember", "id", "picture", "box")
 UPLOAD = "upload-"  # begins the id of what was searched for and is no item
 
 
 class SearchRequest(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What a client may ask for: one of `id` and `picture`, and what the other options of a rank request are.
+    """What a client may ask for: one of `text`, `id` and `picture`, and what the other options of a rank request are.
 
     Args:
+        text: words; "phrases in quotation marks" must stand as they are, -words must not be there.
+        language: of the text, such as `en`; items are stemmed each in its own language, the text in this one.
+        correct: whether words that no item has are corrected by those that items have.
+        remember: whether the text and the reply may be logged; what is not logged teaches nothing.
         id: of an item of the collection.
         picture: a JPEG, PNG, WebP, GIF or BMP file; base64 in JSON.
         box: the part to look for: left, top, right, bottom as shares of the picture, 0 to 1.
         size, exclude, filter, boost, context, explain, reasons, deadline_ms: as in a rank request.
     """
 
+    text: Annotated[str, Meta(max_length=LONGEST)] = ""
+    language: Annotated[str, Meta(max_length=16)] = ""
+    correct: bool = True
+    remember: bool = True
     id: Id | None = None
     picture: bytes = b""
     box: Annotated[list[float], Meta(min_length=4, max_length=4)] | None = None
@@ -49,15 +68,28 @@ class SearchRequest(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
 
 class Found(Item, kw_only=True, frozen=True, omit_defaults=True):
-    """An item of a reply, and where its thumbnail is."""
+    """An item of a reply, where its thumbnail is, and, of a video, the second that fits best."""
 
-    thumbnail: str
+    thumbnail: str = ""
+    moment_s: float | None = None
 
 
 class SearchReply(RankReply, kw_only=True, frozen=True):
-    """What a client gets: a list, and the id to be sent as what asked, with every event that the list leads to."""
+    """What a client gets: a list, and the id to be sent as what asked, with every event that the list leads to.
+
+    Args:
+        query: that id; of a text it is made from its words.
+        text: what was searched for.
+        corrected: words that were replaced; send `correct: false` to search for what was typed.
+        unknown: words that no item has.
+        why_empty: when nothing was found, which word or filter left nothing over, and what to do.
+    """
 
     query: str
+    text: str = ""
+    corrected: tuple[Correction, ...] = ()
+    unknown: tuple[str, ...] = ()
+    why_empty: tuple[Cause, ...] = ()
     items: list[Found]  # type: ignore[assignment]
 
 
@@ -81,24 +113,60 @@ def search(desk: Desk, request: SearchRequest, *, log: bool = True) -> SearchRep
     """The reply to a search.
 
     Args:
-        desk: of a system whose items are pictures and which answers an item with items.
+        desk: of a system that is asked by text, or whose items are pictures and which answers an item with items.
         request: as it came in.
         log: whether the reply is logged as served.
 
     Raises:
-        InputError: `not-a-picture-search`, `bad-request`, `bad-box`, what decoding raises, and every bad parameter.
+        InputError: `not-a-picture-search`, `not-a-text-search`, `empty-text`, `bad-request`, `bad-box`, what decoding
+            raises, and every bad parameter.
         NotFound: `unknown-picture`, also for one that may not be shown; `no-picture`.
         Unavailable: `no-release`.
     """
-    start, kit, files = time.perf_counter(), desk.kit, searched(desk)
-    picture = _picture(desk, request, kit, files)
-    asker = str(request.id) if request.id is not None else named(request)
-    options = {f: getattr(request, f) for f in SearchRequest.__struct_fields__ if f not in ("id", "picture", "box")}
-    reply = desk.rank(RankRequest(user=asker, **options), log=log, picture=picture)
-    found = {f: getattr(reply, f) for f in RankReply.__struct_fields__}
-    found |= {"items": [_found(item, kit.system) for item in reply.items]}
-    found["ms"] = round((time.perf_counter() - start) * 1000, 3)
-    return SearchReply(query=asker, **found)
+    start, log = time.perf_counter(), log and request.remember
+    options = {f: getattr(request, f) for f in SearchRequest.__struct_fields__ if f not in _ASKED}
+    by = _by_text if _is_text(desk, request) else _by_picture
+    found = by(desk, request, options, log=log)
+    return msgspec.structs.replace(found, ms=round((time.perf_counter() - start) * 1000, 3))
+
+
+def searchable(desk: Desk) -> None:
+    """Refuses a system that is searched neither by text nor by picture.
+
+    Raises:
+        InputError: `not-a-search`.
+    """
+    if not by_text(desk.system) and not (desk.pictures is not None and desk.system.alike):
+        what = f"{desk.system.name} is searched neither by text nor by picture"
+        raise InputError(Problem("not-a-search", what, "system", fix="use its rank route"))
+
+
+def _is_text(desk: Desk, request: SearchRequest) -> bool:
+    searchable(desk)
+    if request.text and (request.id is not None or request.picture):
+        what, fix = "a search takes a text, an id or a picture, one of them", 'send {"text": ...}'
+        raise InputError(Problem("bad-request", what, "text", fix=fix))
+    return bool(request.text) or (by_text(desk.system) and request.id is None and not request.picture)
+
+
+def _by_text(desk: Desk, request: SearchRequest, options: dict[str, Any], *, log: bool) -> SearchReply:
+    meant = understood(desk, request.text, language=request.language, correct=request.correct)
+    reply = ranked(desk, meant, log=log, **options)
+    why = () if reply.items else causes(desk, meant, options)
+    return _answer(desk, reply, named(meant.text, meant.language), text=meant.text, corrected=meant.corrected,
+                   unknown=meant.unknown, why_empty=why)  # fmt: skip
+
+
+def _by_picture(desk: Desk, request: SearchRequest, options: dict[str, Any], *, log: bool) -> SearchReply:
+    picture = _picture(desk, request, desk.kit, searched(desk))
+    asked = str(request.id) if request.id is not None else picture_named(request)
+    return _answer(desk, desk.rank(RankRequest(user=asked, **options), log=log, picture=picture), asked)
+
+
+def _answer(desk: Desk, reply: RankReply, asked: str, **more: Any) -> SearchReply:
+    facts = {f: getattr(reply, f) for f in RankReply.__struct_fields__}
+    facts["items"] = [_found(item, desk.system) for item in reply.items]
+    return SearchReply(query=asked, **facts, **more)
 
 
 def searched(desk: Desk) -> PictureFiles:
@@ -128,7 +196,7 @@ def shown(desk: Desk, item: Id) -> int:
     return row
 
 
-def named(request: SearchRequest) -> str:
+def picture_named(request: SearchRequest) -> str:
     """The id of a search for something that is no item: the same for the same picture and box."""
     return UPLOAD + hashlib.sha256(request.picture + str(request.box).encode()).hexdigest()[:32]
 
@@ -154,4 +222,6 @@ def _cut(pixels: Pixels, box: list[float] | None) -> Pixels:
 
 def _found(item: Item, system: System) -> Found:
     facts = {name: getattr(item, name) for name in Item.__struct_fields__}
+    if not system.picture:
+        return Found(**facts)
     return Found(**facts, thumbnail=f"/v1/systems/{quote(system.name)}/pictures?id={quote(item.id, safe='')}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path as File
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -26,7 +26,9 @@ from winnow.serving.query import Query
 from winnow.serving.trace import Trace
 
 if TYPE_CHECKING:  # a system file is read without scipy
+    from winnow.data.log import SqliteLog
     from winnow.retrieval.covisit import Neighbours
+    from winnow.retrieval.past import Past, Standing
 
 Proposal = tuple[Ints, Floats]
 PastEvents = Callable[[str], Mapping[str, Any]]
@@ -35,12 +37,25 @@ _SPANS = {days(1): "today", days(7): "this week", days(30): "this month"}
 SPARE = 10  # a list refreshed in the background is this many times as long as what one request takes from it
 
 
+class Follower(Protocol):
+    """Something made from the log and kept in step with it."""
+
+    def catch_up(self, until: int) -> None:
+        """Takes in what changed up to a `seq`; called several times a second, from one thread."""
+        ...
+
+    def close(self) -> None:
+        """Ends."""
+        ...
+
+
 @dataclass(frozen=True)
 class Told:
     """A reason for people: `{item}` in the text stands for the id of an item of the user's past, or of a value.
 
     Args:
-        kind: `tie`, `talk`, `watched`, `same`, `popular`, `new`, `taste`, `chance` or `source`.
+        kind: `tie`, `talk`, `watched`, `same`, `near`, `soon`, `popular`, `new`, `taste`, `chance` or
+            `source`.
         text: the sentence.
         item: row of the item it speaks of; -1 for none.
         column: the column that two items have in common.
@@ -100,6 +115,24 @@ class Source(Declared):
         """Anything else it wants made in the background over all living items; None when it wants nothing."""
         return None
 
+    def follow(self, log: "SqliteLog", folder: File) -> "Follower | None":
+        """What is to follow the log for it in every process, beside live state (an index of its own); found as
+        `kit.followers[self.name]`. None when it needs nothing.
+
+        Args:
+            log: the event log.
+            folder: of the project.
+        """
+        return None
+
+    def replay(self, past: "Past") -> "Standing | None":
+        """Where it would have put items for those who were shown them elsewhere; None when it cannot tell.
+
+        Args:
+            past: who was shown what.
+        """
+        return None
+
     def propose(self, query: Query, kit: Kit) -> Proposal:
         """Candidates for one request: distinct item rows, best first, int64 [n], and scores, float32 [n]."""
         raise NotImplementedError
@@ -127,6 +160,9 @@ class Nearest(Source):
     def propose(self, query: Query, kit: Kit) -> Proposal:
         spare = min(len(query.skip) + len(query.exclude), 2 * self.limit)
         return query.first(*kit.bundle.vectors.search(query, kit, self.limit + spare), self.limit)
+
+    def replay(self, past: "Past") -> "Standing | None":
+        return past.nearest(self.limit)
 
     def tell(self, rows: Ints, query: Query, kit: Kit) -> list[Told]:
         like = "close to what you watch"

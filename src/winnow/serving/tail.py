@@ -37,6 +37,11 @@ class Tail:
         self.texts: dict[int, str] = {}
         self.flags: dict[int, int] = {}
 
+    @property
+    def log(self) -> SqliteLog:
+        """The log that it follows."""
+        return self._log
+
     def follow(self, until: int, *, since: int) -> None:
         """Reads on.
 

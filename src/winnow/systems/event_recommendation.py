@@ -67,7 +67,7 @@ def affinity(key: w.Key) -> list[w.Feature]:
 features = [
     w.column(seen.surface), w.position(seen.position), hour, weekday, w.until(event.starts_at), w.age(event.created_at),
     w.age(member.joined_at), w.age(event.group.created_at), w.distance(home, spot), w.column(event.price),
-    w.room(event.capacity, taken=going), w.column(event.group.topics), w.column(event.venue.city),
+    w.room(event.capacity, taken=going), w.column(event.group), w.column(event.group.topics), w.column(event.venue.city),
     w.count(register, by=member, window=[days(30), w.FOREVER]), w.since(register, by=member),
     *record(event), *record(event.group), *record(event.venue),
     *affinity(event.group), *affinity(event.venue), *affinity(event.group.topics),

@@ -44,8 +44,21 @@ def serving(ladder: Ladder | None) -> str | None:
     return next((name for rung, name, _ in names(ladder) if ladder and rung == ladder.serve), None)
 
 
-def fit_ladders(system: System, data: Dataset, job: Job, *, seed: int, threads: int, progress: Progress) -> None:
-    """Fit what is not fitted yet; files go to `job`'s `retrieval/` and `ranking/`."""
+def fit_ladders(
+    system: System, data: Dataset, job: Job, *, seed: int, threads: int, progress: Progress,
+    retrieved: Callable[[], None] = lambda: None,
+) -> None:  # fmt: skip
+    """Fit what is not fitted yet; files go to `job`'s `retrieval/` and `ranking/`.
+
+    Args:
+        system: the declaration.
+        data: what to learn from.
+        job: what is done is not done again.
+        seed: of every random choice.
+        threads: CPU threads.
+        progress: called with (what, done, total).
+        retrieved: called between the two ladders: rankers may read what the retrievers find.
+    """
 
     def run(folder: Path) -> Run:
         def told(what: str, share: float) -> None:
@@ -57,6 +70,7 @@ def fit_ladders(system: System, data: Dataset, job: Job, *, seed: int, threads: 
         kinds: dict[type, Any] = {PictureRetriever: _looking, ItemRetriever: _between}
         fit = next((of for kind, of in kinds.items() if isinstance(model, kind)), _retriever)
         job.step(f"retrieval/{name}", partial(fit, system, data, model, run=run))
+    retrieved()
     rankers = sorted(names(system.ranking), key=lambda named: isinstance(named[2], Blend))  # blends after their members
     for _, name, model in rankers:
         fitted = {m: job.folder / "ranking" / n for _, n, m in rankers if not isinstance(m, Blend)}

@@ -1,6 +1,7 @@
 """One run of training: from the log to a registered release, resumable after a kill at any moment."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from winnow.core.system import System
@@ -10,7 +11,7 @@ from winnow.evaluation import report
 from winnow.evaluation.report import Record
 from winnow.releases import release as releases
 from winnow.releases.release import Release
-from winnow.training import dataset, judge
+from winnow.training import dataset, judge, proposed
 from winnow.training.assemble import assemble
 from winnow.training.dataset import Dataset
 from winnow.training.fit import Progress, fit_ladders, silent
@@ -57,7 +58,8 @@ def train(
         progress("features as of every impression", 0, None)
         data = dataset.build(stores, system, as_of=job.as_of)
         progress("features as of every impression", 1, 1)
-        fit_ladders(system, data, job, seed=seed, threads=threads, progress=progress)
+        asked_again = partial(proposed.fill, stores, system, data, job.folder, threads=threads)
+        fit_ladders(system, data, job, seed=seed, threads=threads, progress=progress, retrieved=asked_again)
         progress("evaluation on the test part", 0, None)
         records = judge.evaluate(system, data, job.folder, threads=threads)
         progress("evaluation on the test part", 1, 1)
@@ -85,6 +87,7 @@ def evaluate(stores: Stores, system: System, release: Release, *, threads: int =
     stores.history.sync(stores.log)
     facts = release.manifest
     data = dataset.build(stores, system, as_of=facts.created_at, split=split_of(release))
+    proposed.fill(stores, system, data, release.folder, threads=threads)
     records = judge.evaluate(system, data, release.folder, threads=threads)
     report.save(records, evaluation_file(stores, release))
     return records

@@ -20,62 +20,62 @@ class Drawn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     Args:
         of: the column that gets another value.
-        unlike: the column of who chose: nobody gets a value that they have in any row.
         rows: how many beside each row.
     """
 
     of: str
-    unlike: str
     rows: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
 
 
 class Others:
-    """Draws values that a row could have had: known by then, never chosen by the same one, the frequent ones more often.
+    """Draws values that rows could have had: those that occurred by then, the frequent ones more often.
 
     A value is drawn with a chance that grows with the power 0.75 of how often it occurs, as word2vec draws words
-    (Mikolov et al., Distributed representations of words and phrases, 2013). Draws repeat for the same files.
+    (Mikolov et al., Distributed representations of words and phrases, 2013). Nothing that somebody does later, or did
+    before, decides what is drawn beside them: otherwise what was once drawn would tell what they will choose. Draws
+    repeat for the same files.
 
     Args:
-        drawn: what to draw.
-        chosen: all rows: columns `of`, `unlike` and `at` (microseconds), without missing values.
+        of: the column.
+        chosen: all rows: the column and `at` (microseconds), without missing values.
     """
 
-    def __init__(self, drawn: Drawn, chosen: pl.DataFrame) -> None:
-        first = chosen.group_by(drawn.of).agg(pl.min("at"), rows=pl.len()).sort("at", drawn.of)
-        self._drawn, self._values, self._known_at = drawn, first[drawn.of], first["at"].to_numpy()
+    def __init__(self, of: str, chosen: pl.DataFrame) -> None:
+        first = chosen.group_by(of).agg(pl.min("at"), rows=pl.len()).sort("at", of)
+        self._of, self._values, self._known_at = of, first[of], first["at"].to_numpy()
         self._chance = np.cumsum(first["rows"].to_numpy().astype(np.float64) ** POWER)
-        self._places = pl.DataFrame({drawn.of: self._values, "_place": np.arange(len(first))})
-        people = chosen[drawn.unlike].unique().sort()
-        self._people = pl.DataFrame({drawn.unlike: people, "_who": np.arange(len(people))})
-        own = chosen.join(self._places, on=drawn.of).join(self._people, on=drawn.unlike)
-        self._own = np.unique(own["_who"].to_numpy() * len(first) + own["_place"].to_numpy())
         self._rng = np.random.default_rng(len(first))
 
-    def beside(self, batch: pl.DataFrame, at: _Ints) -> Iterator[tuple[int, pl.DataFrame, NDArray[np.bool_]]]:
-        """For each of the rows beside: its number, the batch with another value, and for which rows one was found.
+    def beside(self, batch: pl.DataFrame, at: _Ints) -> tuple[pl.DataFrame, NDArray[np.bool_]]:
+        """One row beside each: the batch with other values, and for which rows one was found.
 
         Args:
             batch: rows of the file.
             at: their moments, microseconds, int64 [n].
         """
-        joined = batch.join(self._people, on=self._drawn.unlike, how="left", maintain_order="left")
-        who = joined["_who"].fill_null(-1).to_numpy()
-        for number in range(self._drawn.rows):
-            place = self._draw(who, at)
-            values = self._values.gather(np.maximum(place, 0)).alias(self._drawn.of)
-            yield number, batch.with_columns(values), place >= 0
+        places = pl.DataFrame({self._of: self._values, "place": np.arange(len(self._values))})
+        own = batch.join(places, on=self._of, how="left", maintain_order="left")["place"].fill_null(-1).to_numpy()
+        place = self._draw(own, at)
+        return batch.with_columns(self._values.gather(np.maximum(place, 0)).alias(self._of)), place >= 0
 
-    def _draw(self, who: _Ints, at: _Ints) -> _Ints:
-        """Places among the values, -1 where none was found in a few tries, int64 [n]."""
+    def _draw(self, own: _Ints, at: _Ints) -> _Ints:
+        """Places among the values other than the row's own, -1 where none was found in a few tries, int64 [n]."""
         known = np.searchsorted(self._known_at, at, "right")
-        place, open_ = np.full(len(who), -1), np.flatnonzero((known > 0) & (who >= 0))
+        place, open_ = np.full(len(own), -1), np.flatnonzero((known > 0) & (own >= 0))
         for _ in range(_TRIES):
             chance = self._rng.random(len(open_)) * self._chance[known[open_] - 1]
             drawn = np.searchsorted(self._chance, chance, "right")
-            fits = ~np.isin(who[open_] * len(self._values) + drawn, self._own)
+            fits = drawn != own[open_]
             place[open_[fits]] = drawn[fits]
             open_ = open_[~fits]
         return place
+
+
+def beside(batch: pl.DataFrame, at: _Ints, others: Others, rows: int) -> Iterator[tuple[int, pl.DataFrame, pl.Series]]:
+    """For each of the rows beside, from 1 on: its number, the batch with other values, and which of it to take."""
+    for number in range(1, rows + 1):
+        made, found = others.beside(batch, at)
+        yield number, made, pl.Series(found)
 
 
 def moments(column: pl.Series) -> pl.Series:

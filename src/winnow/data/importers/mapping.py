@@ -15,8 +15,8 @@ where = { action = ["play", "replay"] }  # only rows with one of these values
 columns = { user = "uid", video = "vid", seconds = { column = "dur_ms", scale = 0.001 }, surface = { value = "home" } }
 
 Where a log tells what people chose and not what they were shown, there is nothing to learn the difference from. Then
-`drawn = { of = "vid", unlike = "uid", rows = 4 }` adds four rows beside each row of an event, of the same moment, about
-something else that the same person never chose (`winnow.data.importers.drawn`).
+`drawn = { of = "vid", rows = 4 }` adds four rows beside each row of an event, of the same moment, about something else
+(`winnow.data.importers.drawn`).
 """
 
 import tomllib
@@ -30,7 +30,7 @@ import polars as pl
 from winnow.core.errors import InputError, Problem
 from winnow.core.time import parse_time
 from winnow.data.importers.base import Importer, Part, file
-from winnow.data.importers.drawn import Drawn, Others, moments
+from winnow.data.importers.drawn import Drawn, Others, beside, moments
 from winnow.data.intake import SLICE
 from winnow.data.schema import Kind, Storage
 
@@ -129,24 +129,23 @@ def layout(toml: Path | str) -> Layout:
 
 
 def _others(source: Source, scans: Sequence[pl.LazyFrame]) -> Others | None:
-    """What can be drawn beside the rows of a source that asks for it; reads two columns and the moments of all rows."""
+    """What can be drawn beside the rows of a source that asks for it; reads a column and the moments of all rows."""
     if source.drawn is None or source.time is None:
         return None
-    chosen = pl.concat([s.select(source.drawn.of, source.drawn.unlike, at=_moment(source.time)) for s in scans])
-    frame = chosen.collect().with_columns(pl.col("at").map_batches(moments, return_dtype=pl.Int64))
-    return Others(source.drawn, frame.drop_nulls())
+    chosen = pl.concat([s.select(source.drawn.of, at=_moment(source.time)) for s in scans]).collect()
+    return Others(source.drawn.of, chosen.with_columns(moments(chosen["at"])).drop_nulls())
 
 
 def _with_others(batch: pl.DataFrame, source: Source, time: str, others: Others | None) -> Iterator[pl.DataFrame]:
     """The rows of a batch, and those drawn beside them; their ids tell beside which row they stand."""
     named = _named(batch, source, time)
     yield named
-    if others is None:
+    if others is None or source.drawn is None:
         return
     at = moments(named[time]).fill_null(-1).to_numpy()
-    for number, beside, found in others.beside(batch, at):
-        ids = named.select(pl.concat_str("event_id", pl.lit(f"-drawn-{number + 1}"))).to_series().alias("event_id")
-        yield _named(beside, source, time).with_columns(ids).filter(found)
+    for number, other, found in beside(batch, at, others, source.drawn.rows):
+        ids = named.select(pl.concat_str("event_id", pl.lit(f"-drawn-{number}"))).to_series().alias("event_id")
+        yield _named(other, source, time).with_columns(ids).filter(found)
 
 
 def _scan(path: Path) -> pl.LazyFrame:
@@ -160,7 +159,7 @@ def _origins(source: Source) -> dict[str, From]:
 
 def _check(source: Source, columns: Sequence[str], where: str) -> None:
     used = [f.column for f in _origins(source).values()] + [source.time.column if source.time else None]
-    used += [source.drawn.of, source.drawn.unlike] if source.drawn else []
+    used += [source.drawn.of] if source.drawn else []
     missing = [c for c in (*used, *(source.id or ()), *source.where) if c is not None and c not in columns]
     if missing:
         what = f"`{source.name}` is mapped from columns that are not there: {', '.join(dict.fromkeys(missing))}"

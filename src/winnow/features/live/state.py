@@ -87,6 +87,11 @@ class LiveReader:
         self._tables: Tables | None = None
 
     @property
+    def encodings(self) -> Encodings | None:
+        """Where the vectors of texts and images are."""
+        return self._encodings
+
+    @property
     def watermark(self) -> int:
         """The moment as of which everything has been applied."""
         return self._current().header.watermark
