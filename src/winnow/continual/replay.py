@@ -70,8 +70,13 @@ def joined(parts: Sequence[Examples]) -> Examples:
         {name: np.concatenate([b.training_only[name] for b in batches]) for name in first.training_only},
     )
     labels = {head: np.concatenate([part.labels[head] for part in parts]) for head in parts[0].labels}
-    rest = (np.concatenate([getattr(part, name) for part in parts]) for name in ("weight", "at", "user", "item"))
-    return Examples(features, labels, *rest)
+    weight, at, user, item = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("weight", "at", "user", "item")
+    )
+    choice = None
+    if any(part.choice is not None for part in parts):
+        choice = np.concatenate([np.full(len(p), -1) if p.choice is None else p.choice for p in parts])
+    return Examples(features, labels, weight, at, user, item, choice, parts[0].web)
 
 
 def _flat(rows: Examples) -> Examples:

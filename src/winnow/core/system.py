@@ -153,8 +153,24 @@ class System(Declared):
     @property
     def picture(self) -> str | None:
         """The column of the items that holds their picture, if there is one: the first of kind `image`."""
+        return self._media("image")
+
+    @property
+    def video(self) -> str | None:
+        """The column of the items that holds their video, if there is one: the first of kind `video`."""
+        return self._media("video")
+
+    def _media(self, media: str) -> str | None:
         columns = self.labels.item.columns.items()
-        return next((name for name, kind in columns if kind.media == "image"), None)
+        return next((name for name, kind in columns if kind.media == media), None)
+
+    @property
+    def reads(self) -> tuple[Any, ...]:
+        """The features, and those that retrieval models bring along, each once."""
+        rungs, found = self.retrieval.rungs.values() if self.retrieval is not None else (), [*self.features]
+        for brought in (feature for models in rungs for model in models for feature in getattr(model, "reads", ())):
+            found += [] if brought in found else [brought]
+        return tuple(found)
 
     @property
     def own_kind(self) -> bool:

@@ -34,8 +34,8 @@ class Kind:
         at_most: largest allowed number.
         table: the table that a `ref` points to.
         shared: name of the domain of a category that several columns draw on; each column has its own otherwise.
-        media: `image` when the text is the path of an image in the project's media folder, `nights` when it says which
-            nights are free, as `data.nights.written` writes it.
+        media: `image` or `video` when the text is the path of one in the project's media folder, `nights` when it says
+            which nights are free, as `data.nights.written` writes it.
         privacy: `personal` marks data about a person. It is part of the declaration; nothing acts on it yet.
     """
 
@@ -45,7 +45,7 @@ class Kind:
     table: "Table | None" = None
     shared: str = ""
     privacy: Literal["public", "personal"] = "public"
-    media: Literal["", "image", "nights"] = ""
+    media: Literal["", "image", "video", "nights"] = ""
 
     def __call__(self, *, at_least: float | None = None, at_most: float | None = None, domain: str = "") -> "Kind":
         return replace(self, at_least=at_least, at_most=at_most, shared=domain)
@@ -72,6 +72,7 @@ category = Kind("category")
 categories = Kind("categories")
 text = Kind("text")
 image = Kind("text", media="image")
+video = Kind("text", media="video")
 nights = Kind("text", media="nights")
 time = Kind("time")
 flag = Kind("flag")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from winnow.core.errors import InputError, Problem, unknown
 from winnow.data.importers import BY_NAME, Importer, Mapped
-from winnow.data.importers.pictures import Pictures
+from winnow.data.importers.pictures import Pictures, Videos
 from winnow.data.schema import Kind
 from winnow.simulation.importer import AdsImporter, SocialImporter, WorldImporter
 
@@ -32,5 +32,5 @@ def find(name: str, mapping: Path | None, kinds: Mapping[str, Mapping[str, Kind]
             raise InputError(Problem("no-mapping", "the importer `mapping` needs a mapping file", fix=fix))
         return Mapped.read(mapping, kinds)
     if name not in _KNOWN:
-        raise unknown("importer", name, [*_KNOWN, MAPPING, Pictures.name])
+        raise unknown("importer", name, [*_KNOWN, MAPPING, Pictures.name, Videos.name])
     return _KNOWN[name]()

@@ -191,7 +191,7 @@ class Project:
 
     @cached_property
     def collection(self) -> pictures.Collection:
-        """The pictures of the media folder."""
+        """The pictures and videos of the media folder."""
         return pictures.Collection(self)
 
     @property
@@ -207,7 +207,7 @@ class Project:
         """Read a data set into the log; doing it again adds nothing.
 
         Args:
-            name: of the importer; `pictures` takes a folder or a Parquet file of them.
+            name: of the importer; `pictures` and `videos` take a folder or a Parquet file of them.
             path: folder or file.
             mapping: TOML file for the importer `mapping`.
             progress: whether to show a progress line; None for only on a terminal.
@@ -215,8 +215,8 @@ class Project:
         Raises:
             NotFound: `unknown-importer`, `no-such-path`, `missing-file`.
         """
-        if name == pictures.NAME:
-            return self.collection.load(path, progress=progress)
+        if name in pictures.IMPORTERS:
+            return self.collection.load(path, name=name, progress=progress)
         kinds = {n: self.intake.kinds(n) for n in (*self.tables, *self.events)}
         return load_data(importing.find(name, mapping, kinds), path, self.intake, progress=progress)
 

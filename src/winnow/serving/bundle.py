@@ -230,9 +230,14 @@ class _Loading:
             place, role = folder / name, labels.item_role
             return open_items(place, folder / "index", encoder=encoder, seq=seq, plan=self.plan, role=role)
         return open_space(
-            folder / name, folder / "index", encoder=encoder, seq=seq, plan=self.plan,
+            folder / name, folder / "index", encoder=encoder, seq=seq, plan=self._read(),
             user_role=labels.user_role, item_role=labels.item_role,
         )  # fmt: skip
+
+    def _read(self) -> Plan:
+        """The features that the retriever reads: its own, or those of the system."""
+        brought = self.system.retrieval.serving.reads if self.system.retrieval else ()  # type: ignore[attr-defined]
+        return Plan.of(brought, self.system.labels) if brought else self.plan
 
     def artefact(self, source: Any) -> Any:
         folder = self.release.folder / "sources" / source.name

@@ -17,6 +17,7 @@ from winnow.core.system import System
 from winnow.core.time import now_us
 from winnow.data.ids import IdMap
 from winnow.serving import modes
+from winnow.serving.clips import ClipFiles
 from winnow.serving.effects import Served, ServedLog, served_events
 from winnow.serving.explain import explain
 from winnow.serving.gather import Gatherer
@@ -59,6 +60,7 @@ class Desk:
         gatherer: threads for the sources.
         served: where replies are logged; None leaves them out.
         pictures: of the items, for systems whose items are pictures.
+        clips: of the items, for systems whose items are videos.
         observe: called with the system's name and the trace of every request.
         clock: the present, microseconds UTC.
     """
@@ -72,12 +74,13 @@ class Desk:
         gatherer: Gatherer,
         served: ServedLog | None = None,
         pictures: PictureFiles | None = None,
+        clips: ClipFiles | None = None,
         observe: Observe = unobserved,
         clock: Callable[[], int] = now_us,
     ):
         self.system, self._renewal, self._ids = system, renewal, ids
         self._gatherer, self._served, self._observe, self._clock = gatherer, served, observe, clock
-        self.pictures = pictures
+        self.pictures, self.clips = pictures, clips
         self._kit: Kit | None = None
         self._fault: Problem | None = Problem("starting", f"{system.name} is still being loaded", system.name)
         self._turn = threading.Lock()

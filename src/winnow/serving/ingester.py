@@ -164,7 +164,7 @@ class Ingester:
 
     def _embed(self, systems: Iterable[System]) -> None:
         """Makes sure that vectors of every encoder can be asked for, even before there are any."""
-        self._features = [feature for system in systems for feature in system.features]
+        self._features = [feature for system in systems for feature in system.reads]
         if self._encodings is not None:
             for embed in embeds(self._features):
                 self._encodings.ensure(embed.encoder, [])

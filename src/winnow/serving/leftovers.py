@@ -32,7 +32,7 @@ class Leftovers:
 
     def __init__(self, log: SqliteLog, tables: Iterable[Table], gallery: Gallery, *, grace_s: float = GRACE_S):
         self._log, self._gallery, self._grace_s = log, gallery, grace_s
-        columns = [(t.name, c) for t in tables for c, kind in t.columns.items() if kind.media]
+        columns = [(t.name, c) for t in tables for c, kind in t.columns.items() if kind.media in ("image", "video")]
         self._tails = [Tail(log, table, text=column) for table, column in columns]
         self._since: dict[str, float] = {}
 

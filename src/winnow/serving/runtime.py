@@ -13,6 +13,7 @@ from winnow.encoders.encodings import MEDIA
 from winnow.features.live import LiveReader
 from winnow.retrieval.probe import Measured
 from winnow.serving.charging import charging
+from winnow.serving.clips import ClipFiles, Clips
 from winnow.serving.desk import Desk, Observe, unobserved
 from winnow.serving.effects import ServedLog
 from winnow.serving.gallery import Gallery
@@ -63,10 +64,12 @@ class Runtime:
         self._refresh_s = stores.settings.server.refresh_s
         live, ids = _live(stores), stores.log.ids
         self.gallery = Gallery(stores.folder / MEDIA)
+        self.clips = Clips(self.gallery)
         self.desks = dict[str, Desk]()
         for name, system in stores.systems.items():
-            tail = Tail(stores.log, system.labels.item.name, system.picture)
+            tail = Tail(stores.log, system.labels.item.name, system.picture or system.video)
             files = PictureFiles(tail, self.gallery) if system.picture else None
+            clips = ClipFiles(tail, self.clips) if system.video and not system.picture else None
             renewal = Renewal(
                 system,
                 registry=stores.registry,
@@ -85,6 +88,7 @@ class Runtime:
                 gatherer=self._gatherer,
                 served=self.served,
                 pictures=files,
+                clips=clips,
                 observe=observe,
                 clock=clock,
             )
@@ -175,6 +179,7 @@ class Runtime:
             desk.close()
         self._gatherer.close()
         self.gallery.close()
+        self.clips.close()
         if self.served is not None:
             self.served.close()
 

@@ -22,7 +22,7 @@ def listing_tables(world: ListingWorld) -> Iterator[Part]:
     """The listings, each known from the moment it was listed."""
     all_ = world.listings
     yield "listing", pl.DataFrame({
-        "listing_id": all_.ids, "changed_at": all_.listed_at, "title": all_.names,
+        "listing_id": all_.ids, "changed_at": all_.listed_at, "title": all_.names, "text": all_.names,
         "host": [f"host-{h}" for h in all_.host],
         "city": [f"city-{c}" for c in all_.city], "area": [f"city-{a // AREAS} area-{a % AREAS}" for a in all_.area],
         "kind": [TYPES[t] for t in all_.type], "lat": all_.lat + 10 * all_.city, "lon": all_.lon, "price": all_.price,

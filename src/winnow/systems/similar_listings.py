@@ -14,7 +14,7 @@ frame = w.Frame(
 
 # 2. Data: a listing asks, listings answer; visitors are known by what they look at ----------------
 listing = w.Table("listing", key="listing_id", columns={
-    "title": w.text, "host": w.category, "city": w.category, "area": w.category, "kind": w.category,
+    "title": w.text, "text": w.text, "host": w.category, "city": w.category, "area": w.category, "kind": w.category,
     "lat": w.number(at_least=-90, at_most=90), "lon": w.number(at_least=-180, at_most=180),
     "price": w.number(at_least=0), "rating": w.number(at_least=0, at_most=5), "beds": w.number(at_least=0),
     "guests": w.number(at_least=0), "calendar": w.nights, "listed_at": w.time, "hidden": w.flag,
@@ -36,7 +36,7 @@ outcomes = w.Labels(of=seen, within=hours(24), heads={
 features = [
     *(w.column(c) for c in (listing.city, listing.area, listing.kind, listing.host)),
     *(w.column(c) for c in (listing.price, listing.lat, listing.lon, listing.beds, listing.guests, listing.rating)),
-    w.embed(listing.title),
+    w.embed(listing.text),
 ]
 
 # 4. Model: one ladder; what it finds is ordered by how near it is ----------------------------------
@@ -49,7 +49,7 @@ content = w.Attributes(
     same={"listing_city": 3, "listing_area": 1, "listing_kind": 1, "listing_host": 0.3},
     near={"listing_price": 1, "listing_lat": 1, "listing_lon": 1, "listing_guests": 0.5, "listing_beds": 0.5,
           "listing_rating": 0.2},
-    like={"listing_title": 0.5},
+    like={"listing_text": 0.5},
 )  # fmt: skip
 sessions = w.SkipGram(trips, content)
 retrieval = w.Ladder(L0=same, L1=sessions, L2=w.ItemBlend((sessions, content)))

@@ -103,7 +103,7 @@ def build(stores: Stores, system: System, *, as_of: int, split: TimeSplit | None
     if split is None and not few:
         _demand_rows(system, cut)
     source, plan = HistorySource(history), Plan.of(system.features, system.labels)
-    state, parts = state_of(stores, system.features, source), {}
+    state, parts = state_of(stores, system.reads, source), {}
     robots = _robots(system, history, until=parse_time(chosen.train_until))
     for name, part in cut.items():
         people = part if name == "test" else part.filter(~pl.col(system.labels.user_role).is_in(robots))

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 
 from winnow.core.system import Ladder, System
+from winnow.core.time import parse_time
+from winnow.features.plan import REQUEST, Plan
+from winnow.features.view import Moments
 from winnow.models.base import Ranker, Retriever, Run, load_scorer
 from winnow.models.blend import Blend, part_name
 from winnow.models.calibration import Calibration
 from winnow.models.content import ContentModel
-from winnow.models.examples import Examples
+from winnow.models.examples import Catalogue, Examples
 from winnow.models.item_retrieval import ItemRetriever
 from winnow.models.picture_retrieval import PictureRetriever
 from winnow.models.sessions import nothing
-from winnow.training.dataset import Dataset, positive
+from winnow.training.dataset import Dataset, catalogue_features, positive
 from winnow.training.job import Job, copy_files
 from winnow.training.likeness import embed
 
@@ -79,8 +82,17 @@ def fit_ladders(
 
 
 def _retriever(system: System, data: Dataset, model: Retriever, folder: Path, *, run: Runs) -> None:
-    train, valid = (user_side(system, data, wanted(part)) for part in (data.train, data.valid))
-    model.fit(train, valid, data.catalogue, run(folder))
+    train, valid = (user_side(system, data, wanted(part), model=model) for part in (data.train, data.valid))
+    model.fit(train, valid, _catalogue(system, data, model), run(folder))
+
+
+def _catalogue(system: System, data: Dataset, model: Retriever) -> Catalogue:
+    """The items, with the features that a retriever reads."""
+    if not model.reads:
+        return data.catalogue
+    plan, at = Plan.of(model.reads, system.labels), parse_time(data.split.train_until)
+    features = catalogue_features(plan, system.labels.item_role, data.catalogue.rows, state=data.state, at=at)
+    return replace(data.catalogue, features=features)
 
 
 def _between(system: System, data: Dataset, model: ItemRetriever, folder: Path, *, run: Runs) -> None:
@@ -127,7 +139,11 @@ def wanted(rows: Examples) -> Examples:
     return rows.take(positive(rows))
 
 
-def user_side(system: System, data: Dataset, rows: Examples) -> Examples:
-    """The same rows with the features of the user and the request only."""
-    side = data.plan.side(system.labels.user_role, "request")
-    return replace(rows, features=rows.features.only(side.names))
+def user_side(system: System, data: Dataset, rows: Examples, *, model: Retriever | None = None) -> Examples:
+    """The same rows with the features of the user and the request only: the system's, or those a model brings along."""
+    labels = system.labels
+    if model is None or not model.reads:
+        side = data.plan.side(labels.user_role, REQUEST)
+        return replace(rows, features=rows.features.only(side.names))
+    side = Plan.of(model.reads, labels).side(labels.user_role, REQUEST)
+    return replace(rows, features=side.compute(Moments(rows.at, {labels.user_role: rows.user}), data.state))

@@ -11,7 +11,7 @@ from winnow.evaluation.lists import Relevant
 from winnow.evaluation.rankers import HeldOut, Rung
 from winnow.evaluation.report import Record
 from winnow.evaluation.retrievers import Queries, Retrieved
-from winnow.models.base import load_query_encoder, load_scorer
+from winnow.models.base import Retriever, load_query_encoder, load_scorer
 from winnow.models.calibration import Calibration
 from winnow.models.content import load_content_scorer
 from winnow.models.examples import Examples
@@ -75,11 +75,13 @@ def held_out(data: Dataset) -> HeldOut:
 def _retrievers(system: System, data: Dataset, folder: Path, threads: int) -> list[Record]:
     """Those that look at pictures by likeness, those that answer items with items by what was chosen in the end, those
     that read features by what people wanted."""
-    asked, looking, reading, items = wanted(data.test), list[Fitted](), list[Fitted](), list[Fitted]()
+    asked, looking, items, reading = wanted(data.test), list[Fitted](), list[Fitted](), list[tuple[Fitted, Retriever]]()
     for rung, name, model in names(system.retrieval):
         one = (rung, name.removeprefix(f"{rung}-"), folder / "retrieval" / name)
-        kinds = {PictureRetriever: looking, ItemRetriever: items}
-        next((of for kind, of in kinds.items() if isinstance(model, kind)), reading).append(one)
+        if isinstance(model, PictureRetriever | ItemRetriever):
+            (looking if isinstance(model, PictureRetriever) else items).append(one)
+        else:
+            reading.append((one, model))
     records = []
     if looking and data.album is not None:
         questions = likeness.questions(system, data.album, asked)
@@ -87,12 +89,17 @@ def _retrievers(system: System, data: Dataset, folder: Path, threads: int) -> li
     if items:
         records += between.evaluate(items, between.questions(system, data.journeys, asked))
     if reading and data.lives is not None:
-        records += replaying.retrievers(system, data, reading, user_side(system, data, asked), threads=threads)
+        fitted = [one for one, _ in reading]
+        records += replaying.retrievers(system, data, fitted, user_side(system, data, asked), threads=threads)
     elif reading:
-        rows = user_side(system, data, asked)
-        lists = [Retrieved(rung, model, found(place, rows, threads=threads)) for rung, model, place in reading]
-        records += retrievers.evaluate(lists, _queries(data, rows), recall_k=FOUND)
+        lists = [_listed(one, user_side(system, data, asked, model=model), threads) for one, model in reading]
+        records += retrievers.evaluate(lists, _queries(data, asked), recall_k=FOUND)
     return records
+
+
+def _listed(fitted: Fitted, rows: Examples, threads: int) -> Retrieved:
+    rung, model, place = fitted
+    return Retrieved(rung, model, found(place, rows, threads=threads))
 
 
 def _queries(data: Dataset, rows: Examples) -> Queries:

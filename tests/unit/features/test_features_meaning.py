@@ -64,8 +64,8 @@ PLACE_AND_TIME = [
      "the price of the video less replies so far, not below 0; -1 where that is not known"),
 ]  # fmt: skip
 SENTENCES = [
-    (w.score_of("Lexical"), "score that the source Lexical gave it; 0 where that is not known"),
-    (w.rank_of("Lexical"), "place of it in the list of the source Lexical; 0 where that is not known"),
+    (w.score_of("Lexical"), "score that the source Lexical gave it"),
+    (w.rank_of("Lexical"), "place of it in the list of the source Lexical"),
     (Tied(following, by=BOTH_USERS),
      "1 where `follow` stands between the user and the user; 0 where that is not known"),
     (Tenure(following, by=BOTH_USERS),
