@@ -1,7 +1,7 @@
 """Event recommendation on real registrations: the groups of a state on Meetup, replayed in time order.
 
 At the moment of each registration everything that was announced and had not begun, and that the member had not
-registered for, is put in order; right is what the member registers for within a day of that moment. Until October 2014
+registered for, is put in order; right is what the member registers for within six hours of that moment. Until October 2014
 the log trains, until April 2015 it tunes, what follows judges: mAP, MRR and recall@10 are means over choices with 95 %
 intervals by resampling members. All rungs order the same lists; equal scores are put in an order drawn by a seed.
 

@@ -79,7 +79,7 @@ def pairs(tied: Ints, apart: Ints, size: int) -> Pairs:
     return Pairs(one, two, np.repeat([1.0, 0.0], [len(tied), len(apart)]).astype(np.float32))
 
 
-def told(held: Held, features: Features, *, seed: int, folds: int = 10, most: int = 6_000) -> tuple[Pairs, Ints, dict]:  # type: ignore[type-arg]
+def told(held: Held, features: Features, *, seed: int, folds: int = 10, most: int = 6_000) -> tuple[Pairs, dict]:  # type: ignore[type-arg]
     """Training pairs with features that do not see them.
 
     Args:
@@ -90,7 +90,7 @@ def told(held: Held, features: Features, *, seed: int, folds: int = 10, most: in
         most: folds are told until there are so many ties.
 
     Returns:
-        The pairs, the fold of each, and their features by name.
+        The pairs, and their features by name.
     """
     kept: list[Ints] = []
     parts, done = [], 0
@@ -100,9 +100,8 @@ def told(held: Held, features: Features, *, seed: int, folds: int = 10, most: in
         done += int(held.train.tied[mine].sum())
         if done >= most:
             break
-    fold = np.repeat(np.arange(len(kept)), [len(mine) for mine in kept])
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return held.train.take(np.concatenate(kept)), fold, columns
+    return held.train.take(np.concatenate(kept)), columns
 
 
 def masked(held: Held, *, seed: int, folds: int) -> Iterator[tuple[Ints, Graph]]:

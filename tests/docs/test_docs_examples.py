@@ -26,7 +26,7 @@ from winnow.core.errors import WinnowError
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r"^```(\w+)?(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-WHOLE = ["howto/features.md", "howto/import.md", "howto/new_system.md"]
+WHOLE = ["howto/features.md", "howto/import.md", "howto/new_system.md", "tutorials/your_own_system.md"]
 
 
 def modules():

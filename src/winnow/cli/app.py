@@ -8,6 +8,7 @@ from winnow.cli.data import data
 from winnow.cli.features import features
 from winnow.cli.keys import key
 from winnow.cli.moderate import moderate
+from winnow.cli.new import new
 from winnow.cli.options import HERE, Json, ProjectFolder
 from winnow.cli.options import opened as _open
 from winnow.cli.pictures import search
@@ -19,6 +20,7 @@ app = App(
     version_flags=["--version"],
     help_format="plaintext",
 )
+app.command(new)
 app.command(features)
 app.command(key)
 app.command(data)

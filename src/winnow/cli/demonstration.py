@@ -12,12 +12,14 @@ from winnow.simulation.ads_past import AdPast
 from winnow.simulation.ads_world import AdSize
 from winnow.simulation.importer import FILE, AdsImporter, ListingsImporter, SocialImporter, WorldImporter
 from winnow.simulation.listings_world import ListingSize, ListingWorld
+from winnow.simulation.search_past import SearchImporter
+from winnow.simulation.search_world import SearchSize, SearchWorld
 from winnow.simulation.social_world import SocialSize, SocialWorld
 from winnow.simulation.world import Size, World
 
 _WORLDS: dict[str, type[Importer]] = {
     "video_recommendation": WorldImporter, "news_feed": SocialImporter, "ad_click": AdsImporter,
-    "similar_listings": ListingsImporter,
+    "similar_listings": ListingsImporter, "text_to_video_search": SearchImporter,
 }  # fmt: skip
 
 
@@ -56,6 +58,8 @@ def _begin(folder: Path, system: str, *, people: int, items: int) -> Project:
     elif system == "similar_listings":
         stays = ListingSize(listings=items, later=items // 20, trips=10 * people)
         ListingWorld.make(stays, until=now_us()).write(folder / FILE)
+    elif system == "text_to_video_search":
+        SearchWorld(SearchSize(videos=items, texts=2 * people, lists=15 * people), 1, now_us()).write(folder / FILE)
     elif system == "ad_click":
         AdPast(AdSize(people=people), 1, now_us()).write(folder / FILE)
     else:

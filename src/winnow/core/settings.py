@@ -38,6 +38,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         auth: `keys` asks for an API key on everything but health; `off` is allowed on a loopback address only.
         body_limit_bytes: larger request bodies are refused.
         picture_limit_bytes: the same for requests that may carry a picture: uploads, searches, single posts.
+        video_limit_bytes: the same for uploads of videos; a worker holds that much in memory.
         refresh_s: how often a worker looks for a new release, new items, new weights and popularity.
         shutdown_s: how long requests in flight may take to finish when the service stops.
         state: where workers read features: `local` in the tables that the ingester keeps, `redis` in their copy.
@@ -50,6 +51,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     auth: Literal["keys", "off"] = "keys"
     body_limit_bytes: Whole = 5_000_000
     picture_limit_bytes: Whole = 25_000_000
+    video_limit_bytes: Whole = 200_000_000
     refresh_s: Positive = 2.0
     shutdown_s: Positive = 20.0
     state: Literal["local", "redis"] = "local"

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 import winnow
-from winnow.http import control, errors, hot, moderation, pictures, search
+from winnow.http import control, errors, hot, moderation, pictures, search, videos
 from winnow.http.guard import Guard
 from winnow.http.keys import Keys
 from winnow.http.limits import Limits
@@ -35,10 +35,11 @@ def create(project: Project | None = None) -> FastAPI:
 
     app = FastAPI(title="Winnow", version=winnow.__version__, lifespan=running, redirect_slashes=False)
     app.router.routes[:0] = hot.routes()
-    for part in (control, search, pictures, moderation):
+    for part in (control, search, pictures, videos, moderation):
         app.include_router(part.router)
     keys = None if project.settings.open_to_all else Keys(project.folder)
-    app.add_middleware(Guard, keys=keys, limits=Limits(server.body_limit_bytes, server.picture_limit_bytes))
+    limits = Limits(server.body_limit_bytes, server.picture_limit_bytes, server.video_limit_bytes)
+    app.add_middleware(Guard, keys=keys, limits=limits)
     errors.register(app)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app

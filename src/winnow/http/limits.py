@@ -15,6 +15,7 @@ _PICTURES = [
     ("POST", "/v1/moderations"),
 ]
 _COMPILED = [(method, compile_path(path)[0]) for method, path in _PICTURES]
+_VIDEOS = [("PUT", compile_path("/v1/systems/{name}/videos")[0])]
 _DRAINED = 8  # times the limit that is read and thrown away, so that a client hears why it was refused
 
 
@@ -25,15 +26,19 @@ class Limits:
     Args:
         body: on any route.
         picture: on those that take a picture, or a post with one.
+        video: on those that take a video.
     """
 
     body: int
     picture: int
+    video: int = 0
 
     def of(self, scope: Scope) -> int:
         """The limit of a request."""
-        takes = any(scope["method"] == method and path.match(scope["path"]) for method, path in _COMPILED)
-        return max(self.body, self.picture) if takes else self.body
+        for routes, limit in ((_COMPILED, self.picture), (_VIDEOS, self.video)):
+            if any(scope["method"] == method and path.match(scope["path"]) for method, path in routes):
+                return max(self.body, limit)
+        return self.body
 
 
 class Limited:

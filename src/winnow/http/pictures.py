@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from winnow.core.errors import InputError, Problem
+from winnow.data.schema import Table
 from winnow.http.errors import answer, json, request_id
 from winnow.http.site import Site, site_of
 from winnow.serving.gallery import SMALL
@@ -31,25 +32,33 @@ def get(request: Request, name: str, id: Id, side: Side = SMALL) -> Response:
     """A picture as a small JPEG; one that policy hides is not there."""
     desk = site_of(request.scope).runtime.desk(name)
     files = searched(desk)
-    data = files.gallery.thumbnail(files.file(shown(desk, id)), side)
-    # Who may see it can change at any moment, so that nobody between may keep it.
-    headers = {"cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
-    return Response(data, media_type="image/jpeg", headers=headers)
+    return jpeg(files.gallery.thumbnail(files.file(shown(desk, id)), side))
 
 
 def _put(request: Request, name: str, key: str, body: bytes) -> Response:
-    site = site_of(request.scope)
-    desk = site.runtime.desk(name)
+    desk = site_of(request.scope).runtime.desk(name)
     searched(desk)
-    table = desk.system.labels.item
-    columns = _columns(site, request, table.name)
+    return kept(request, desk.system.labels.item, key, body)
+
+
+def kept(request: Request, table: Table, key: str, body: bytes) -> Response:
+    """Takes a picture or video in; further parameters of the request are columns of its row."""
+    site = site_of(request.scope)
+    columns = columns_of(site, request, table.name)
     receipt = site.project.collection.put(table, key, body, columns=columns)
     if receipt.problems:
         return answer(InputError(*receipt.problems), request_id(request.scope))
     return json({"id": key, "accepted": receipt.accepted})
 
 
-def _columns(site: Site, request: Request, table: str) -> dict[str, Any]:
+def jpeg(data: bytes) -> Response:
+    """A picture that may be shown to whoever asks now: that can change at any moment, so that nobody between may keep
+    it."""
+    headers = {"cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
+    return Response(data, media_type="image/jpeg", headers=headers)
+
+
+def columns_of(site: Site, request: Request, table: str) -> dict[str, Any]:
     """Columns of the row from the query string.
 
     Raises:
@@ -59,7 +68,7 @@ def _columns(site: Site, request: Request, table: str) -> dict[str, Any]:
     for column, text in request.query_params.items():
         if column == "id":
             continue
-        if column not in kinds or kinds[column].media == "image":
+        if column not in kinds or kinds[column].media in ("image", "video"):
             what = f"`{table}` takes no `{column}` here"
             raise InputError(Problem("unknown-field", what, column, fix="leave it out"))
         given[column] = _read(kinds[column].storage, column, text)

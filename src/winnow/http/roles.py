@@ -10,7 +10,7 @@ from winnow.core.errors import Problem, WinnowError
 READ, WRITE, REVIEW, ADMIN = "read", "write", "review", "admin"
 ROLES = {
     READ: "asks: rank, search, scores, what exists, figures",
-    WRITE: "sends: events, rows, pictures, posts to decide about, appeals",
+    WRITE: "sends: events, rows, pictures, videos, posts to decide about, appeals",
     REVIEW: "judges: the review queue, verdicts, appeals",
     ADMIN: "everything: policies, known content, weights, and what other roles do",
 }
@@ -26,6 +26,8 @@ NEEDS: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/v1/systems/{name}/search"): frozenset({READ}),
     ("GET", "/v1/systems/{name}/pictures"): frozenset({READ}),
     ("PUT", "/v1/systems/{name}/pictures"): frozenset({WRITE}),
+    ("GET", "/v1/systems/{name}/videos"): frozenset({READ}),
+    ("PUT", "/v1/systems/{name}/videos"): frozenset({WRITE}),
     ("POST", f"{_CONTENT}/decisions"): frozenset({WRITE}),
     ("POST", f"{_CONTENT}/decisions/batch"): frozenset({WRITE}),
     ("POST", "/v1/moderations"): frozenset({READ}),

@@ -1,11 +1,10 @@
-"""L0 of retrieval between items: those that share categories and lie near in numbers, with nothing to fit.
+"""Retrieval between items by what they are: those that share categories and lie near in numbers.
 
 I items, F features, D numbers in a vector.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +15,18 @@ from winnow.models.artefact import Artefact
 from winnow.models.base import ItemEncoder, Run
 from winnow.models.examples import Catalogue
 from winnow.models.hashing import keys
-from winnow.models.item_retrieval import ItemRetriever
+from winnow.models.item_retrieval import ItemRetriever, places
 from winnow.models.retrieval import ROWS, VECTORS, write_items
-from winnow.models.sessions import Journeys
+from winnow.models.sessions import Journeys, Sessions
 
 _CODE = 24  # numbers by which a category is told from another
 _WAVES = (1.0, 2.0, 4.0)
 _KNOTS = 257
 _FACTS = "knots.npz"
+_WINDOW = 5  # steps to either side
+_PAIRS, _DRAWN = 5_000, 40
+_SCALE = 2.0  # of declared weights, as log-odds
+_PULL, _ROUNDS = 0.1, 200
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,16 @@ class Attributes(ItemRetriever):
     is how far apart two items are in the order of that number: 1 for the same, 0 for two a quarter of all items apart.
     An embedding counts its cosine. What an item does not say, counts nothing.
 
+    Without sessions the weights are those declared, and there is nothing to fit: L0. With sessions they are where
+    learning begins: the weights are found with which what was looked at together, or chosen in the end, stands out
+    against items drawn at random, by regression that is held near the declared ones. So few numbers can be learned from
+    little, and an item that nobody has seen has its vector at once.
+
     Args:
         same: categorical feature → weight.
         near: numeric feature → weight.
         like: embedded text, named as its features without their number (`listing_text`) → weight.
+        sessions: what the weights are learned from; None keeps them.
 
     Source: Rahimi and Recht, "Random features for large-scale kernel machines", NIPS 2007, with chosen frequencies.
     """
@@ -46,12 +55,19 @@ class Attributes(ItemRetriever):
     same: Mapping[str, float] = field(kw_only=True, default_factory=dict, hash=False)
     near: Mapping[str, float] = field(kw_only=True, default_factory=dict, hash=False)
     like: Mapping[str, float] = field(kw_only=True, default_factory=dict, hash=False)
+    sessions: Sessions | None = field(kw_only=True, default=None)
+
+    @property
+    def learns_from(self) -> Sessions | None:
+        return self.sessions
 
     def learn(self, train: Journeys, valid: Journeys, catalogue: Catalogue, run: Run) -> None:
         code = Code.fit(self, catalogue.features)
+        if self.sessions is not None and len(train):
+            code = code.weighted(_learned(code, train, catalogue, run))
         code.save(run)
         write_items(run.folder, catalogue.rows, code.apply(catalogue.features))
-        facts = {"declared": self.to_data(), "size": code.size}
+        facts = {part: dict(getattr(code, part)) for part in ("same", "near", "like")} | {"size": code.size}
         Artefact.write(run.folder, model="Attributes", files=[_FACTS, VECTORS, ROWS], **facts)
 
     @classmethod
@@ -97,10 +113,25 @@ class Code:
 
     def apply(self, items: FeatureBatch) -> Floats:
         """float32 [I, D]."""
-        parts = [np.sqrt(w) * _codes(items.categorical[n], n) for n, w in self.same.items()]
-        parts += [np.sqrt(w) * self._waves(items.column(n), n) for n, w in self.near.items()]
-        parts += [np.sqrt(w) * _unit(items.numeric[:, _embedded(items, n)]) for n, w in self.like.items()]
+        parts = [np.sqrt(w) * part for w, part in zip(self.weights, self.terms(items), strict=True)]
         return np.concatenate([np.empty((len(items), 0)), *parts], axis=1).astype(np.float32)
+
+    @property
+    def weights(self) -> list[float]:
+        """Of the terms."""
+        return [*self.same.values(), *self.near.values(), *self.like.values()]
+
+    def weighted(self, weights: list[float]) -> "Code":
+        """The same with other weights."""
+        names = iter(weights)
+        same, near, like = ({n: next(names) for n in part} for part in (self.same, self.near, self.like))
+        return Code(same, near, like, self.knots, self.widths)
+
+    def terms(self, items: FeatureBatch) -> list[NDArray[np.float64]]:
+        """The vectors of each term, of length 1 at most: float64 [I, .] each."""
+        parts = [_codes(items.categorical[n], n) for n in self.same]
+        parts += [self._waves(items.column(n), n) for n in self.near]
+        return parts + [_unit(items.numeric[:, _embedded(items, n)]) for n in self.like]
 
     def _waves(self, values: Floats, name: str) -> NDArray[np.float64]:
         knots = self.knots[name]
@@ -118,11 +149,39 @@ class Code:
     @classmethod
     def open(cls, artefact: Artefact) -> "Code":
         """What `save` wrote."""
-        declared: dict[str, Any] = artefact.fact("declared")
+        same, near, like = (dict(artefact.fact(part)) for part in ("same", "near", "like"))
         stored = artefact.arrays(_FACTS)
-        knots = {n: stored[f"knots|{n}"] for n in declared["near"]}
-        widths = {n: int(stored[f"width|{n}"]) for n in declared["like"]}
-        return cls(declared["same"], declared["near"], declared["like"], knots, widths)
+        knots = {n: stored[f"knots|{n}"] for n in near}
+        return cls(same, near, like, knots, {n: int(stored[f"width|{n}"]) for n in like})
+
+
+def _learned(code: Code, train: Journeys, catalogue: Catalogue, run: Run) -> list[float]:
+    """Weights by conditional logistic regression: of each pair against `_DRAWN` items drawn at random."""
+    rng = np.random.default_rng([run.seed, 11])
+    one, two, weight, _ = train.pairs(_WINDOW)
+    one, two = places(catalogue.rows, one), places(catalogue.rows, two)
+    known = np.flatnonzero((one >= 0) & (two >= 0))
+    known = np.sort(rng.permutation(known)[:_PAIRS])
+    drawn = rng.integers(0, len(catalogue.rows), (len(known), _DRAWN))
+    against = np.concatenate([two[known, None], drawn], axis=1)
+    likeness = np.stack([np.einsum("pd,pnd->pn", term[one[known]], term[against])
+                         for term in code.terms(catalogue.features)], axis=-1)  # fmt: skip
+    return _regression(likeness, weight[known], np.array(code.weights))
+
+
+def _regression(likeness: NDArray[np.float64], weight: Floats, start: NDArray[np.float64]) -> list[float]:
+    """Weights of T terms at or above 0 that make the first of n items stand out: likeness float64 [P, n, T]."""
+    w, pace, past = start * _SCALE, 1.0, np.zeros(len(start))
+    total = float(weight.sum())
+    for _ in range(_ROUNDS):
+        z = likeness @ w
+        p = np.exp(z - z.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        p[:, 0] -= 1
+        grad = np.einsum("pn,pnt,p->t", p, likeness, weight) / total + _PULL / np.sqrt(total) * (w - start * _SCALE)
+        past += np.square(grad)
+        w = np.maximum(w - pace * grad / np.sqrt(past + 1e-9), 0)
+    return [float(x) for x in w / max(w.sum(), 1e-9) * start.sum()]
 
 
 def _demand(declared: Attributes, items: FeatureBatch) -> None:

@@ -7,10 +7,10 @@ from winnow.core.errors import InputError, Problem, unknown
 from winnow.data.importers import BY_NAME, Importer, Mapped
 from winnow.data.importers.pictures import Pictures, Videos
 from winnow.data.schema import Kind
-from winnow.simulation.importer import AdsImporter, SocialImporter, WorldImporter
+from winnow.simulation.importer import AdsImporter, ListingsImporter, SocialImporter, WorldImporter
 
 MAPPING = "mapping"
-_WORLDS = (WorldImporter, SocialImporter, AdsImporter)
+_WORLDS = (WorldImporter, SocialImporter, AdsImporter, ListingsImporter)
 _KNOWN: dict[str, type[Importer]] = {**BY_NAME, **{world.name: world for world in _WORLDS}}
 
 

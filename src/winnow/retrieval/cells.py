@@ -17,7 +17,9 @@ from winnow.features.place import EARTH_KM
 _KM_A_DEGREE = EARTH_KM * np.pi / 180
 _BANDS = int(180 * _KM_A_DEGREE)
 _WIDEST = 1 << 16  # more than the cells around the equator
-_LEAST_KM, _GROWTH = 1.0, (1.2, 4.0)  # the first circle that is looked at, and how much larger the next one is
+_WIDTHS = np.maximum((360 * _KM_A_DEGREE * np.cos(np.pi * ((np.arange(_BANDS) + 0.5) / _BANDS - 0.5))).astype(int), 1)
+_PAST = np.array([0, 1])  # a run ends behind its last cell
+_LEAST_KM, _GROWTH = 2.0, (1.2, 4.0)  # the first circle that is looked at, and how much larger the next one is
 _CORNERS = 1.3  # cells that a circle touches hold about so many times what is in it
 
 
@@ -114,9 +116,8 @@ class Spots:
         spans += [(west + 360, 360.0)] if west < 0 and wide < 180 else []
         spans += [(0.0, east - 360)] if east > 360 and wide < 180 else []
         pieces = []
-        for left, right in spans:
-            first = np.searchsorted(self.cells, _code(bands, np.full(len(bands), left)))
-            last = np.searchsorted(self.cells, _code(bands, np.full(len(bands), right)), side="right")
+        for span in spans:
+            first, last = np.searchsorted(self.cells, (_code(bands[:, None], np.array(span)) + _PAST).T)
             pieces.append(runs(first, last - first))
         return np.unique(np.concatenate(pieces)) if len(pieces) > 1 else pieces[0]
 
@@ -124,8 +125,9 @@ class Spots:
 def cell(lat: Doubles, lon: Doubles) -> Ints:
     """The cell of each place, int64 [n].
 
-    >>> cell(np.array([52.52, 52.52]), np.array([13.405, 13.406])).tolist()
-    [1038362241, 1038362241]
+    >>> one, next_door, far = cell(np.array([52.52, 52.52, 52.52]), np.array([13.405, 13.406, 13.5]))
+    >>> bool(one == next_door), bool(one == far)
+    (True, False)
     """
     return _code(_band(lat), lon + 180)
 
@@ -153,10 +155,8 @@ def _band(lat: Doubles) -> Ints:
 
 def _code(bands: Ints, east: Doubles) -> Ints:
     """Cells of bands at degrees east of the date line."""
-    middle = np.radians((bands + 0.5) / _BANDS * 180 - 90)
-    around = np.maximum((360 * _KM_A_DEGREE * np.cos(middle)).astype(np.int64), 1)
-    column = np.clip((east / 360 * around).astype(np.int64), 0, around - 1)
-    return bands * _WIDEST + column
+    wide = _WIDTHS[bands]
+    return np.asarray(bands * _WIDEST + np.minimum((east / 360 * wide).astype(np.int64), wide - 1))
 
 
 def _half_width(lat: float, reach: float) -> float:

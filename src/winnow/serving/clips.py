@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.core.candidates import Ints
+from winnow.core.candidates import Candidates, Ints
 from winnow.core.errors import InputError, NotFound, Problem
+from winnow.serving import policy
 from winnow.serving.gallery import SMALL, VIDEOS, Gallery
-from winnow.serving.query import Query
+from winnow.serving.query import NOBODY, Query
 from winnow.serving.tail import Tail
+from winnow.serving.trace import Trace
 
 if TYPE_CHECKING:  # a system file is read without the decoder
     from winnow.media.video import Video, VideoDecoder
     from winnow.media.video_reel import Reel
+    from winnow.serving.desk import Desk
     from winnow.serving.kit import Kit
 
 _LEAST = 8  # key frames; of a video with fewer, evenly spread frames are kept
@@ -159,6 +162,32 @@ class ClipFiles:
             return float(reel.times[chosen(reel, most)[place]])
         except (InputError, NotFound, IndexError):  # changed or gone since the list was made
             return math.nan
+
+
+def watched(desk: "Desk") -> ClipFiles:
+    """The videos of a system.
+
+    Raises:
+        InputError: `no-video-column`.
+    """
+    if desk.clips is None:
+        what = f"the items of {desk.system.name} have no column of kind `video`"
+        raise InputError(Problem("no-video-column", what, "system", fix="declare one: w.video"))
+    return desk.clips
+
+
+def shown(desk: "Desk", item: str) -> int:
+    """The row of a video that may be shown.
+
+    Raises:
+        NotFound: `unknown-video`: there is none of this id, or policy hides it.
+    """
+    kit, row = desk.kit, desk.row(item)
+    query = Query("", "", NOBODY, kit.live.watermark, 1, 0.0)
+    some = Candidates.of(np.array([row] if row >= 0 else [], np.int64))
+    if not len(policy.admit(kit.system.pipeline.policy, some, query, kit, Trace())):
+        raise NotFound(Problem("unknown-video", f"there is no video `{item}`", "id", fix="upload it first"))
+    return row
 
 
 def moments(clips: ClipFiles | None, rows: Ints, query: Query, kit: "Kit") -> NDArray[np.float64]:

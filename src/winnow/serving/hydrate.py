@@ -179,8 +179,10 @@ class _Hydration:
     def _condition(self, column: str, kind: Kind, wish: Condition) -> None:
         """Notes the condition for indexes; what is wrong with it is told where its mask is made."""
         item, found = self.labels.item, len(self.problems)
+        if isinstance(wish, Mapping) and set(wish) - {"at_least", "at_most"}:
+            return
         if isinstance(wish, Mapping):
-            bounds = {n: self._values("", kind, "", [b]) for n, b in wish.items() if n in ("at_least", "at_most")}
+            bounds = {n: self._values("", kind, "", [b]) for n, b in wish.items()}
             limits = {n: v[0].item() for n, v in bounds.items() if v is not None}
             self.conditions.append(conditions.Between(column, **limits))
         else:

@@ -68,7 +68,8 @@ def reasons(shown: Candidates, query: Query, kit: Kit, ids: IdMap) -> list[list[
         told[item].append(why)
     for drawn in np.flatnonzero(shown.propensity < _CHANCE):
         told[drawn].append(Told("chance", "shown to learn whether people like it"))
-    return [[_reason(t, kit, ids) for t in sorted(some, key=lambda t: _ORDER.index(t.kind))] for some in told]
+    once = [sorted(dict.fromkeys(some), key=lambda t: _ORDER.index(t.kind)) for some in told]
+    return [[_reason(t, kit, ids) for t in some] for some in once]
 
 
 _CHANCE = 0.5  # below it an item was not the best for its slot
@@ -90,7 +91,7 @@ def _same(rows: Ints, query: Query, kit: Kit) -> list[tuple[int, Told]]:
         past = kit.recent(feature.aggregates()[0], query)
         paths = [column for column in feature.columns if isinstance(column, Path)]
         for path in paths if len(past) else ():
-            mine, theirs = (kit.view(query, r).path(path).reshape(len(r), -1) for r in (rows, past))
+            mine, theirs = (kit.view(query, r).column(path, r).reshape(len(r), -1) for r in (rows, past))
             equal = (mine[:, None, :, None] == theirs[None, :, None, :]) & (mine >= 0)[:, None, :, None]
             hit = equal.any(axis=(2, 3))
             name = path.columns[-1]

@@ -6,7 +6,7 @@ from winnow import days, filters, graph, hours, labels, minutes, ms, places, pol
 # 1. Frame ---------------------------------------------------------------------------------------
 frame = w.Frame(
     business="seats that are taken by people who are glad they came",
-    predict="P(registration within a day) of a shown event, with bookmark and share as heads beside it",
+    predict="P(registration within six hours) of a shown event, with bookmark and share as heads beside it",
     p99=ms(200), throughput_per_s=500, freshness=minutes(1) / 2, retention=days(3650),
     guardrails={"hides_per_1k": "+1 %", "host_concentration": "+5 %"},
     non_goals=("search by words", "prices of tickets", "advertising of events"),
@@ -36,7 +36,7 @@ join, leave = (w.Tie(name, refs={"member": member, "group": group}) for name in 
 going, joined = w.Bond(register, cancel), w.Bond(join, leave)
 friends = w.Bond(w.Tie("befriend", refs=friend), w.Tie("unfriend", refs=friend), mutual=True)
 
-outcomes = w.Labels(of=seen, within=hours(24), against=w.Alternatives(register, k=20), heads={
+outcomes = w.Labels(of=seen, within=hours(6), against=w.Alternatives(register, k=20), heads={
     "register": labels.any(register), "bookmark": labels.any(bookmark), "share": labels.any(share),
 })  # fmt: skip
 
@@ -67,7 +67,8 @@ def affinity(key: w.Key) -> list[w.Feature]:
 features = [
     w.column(seen.surface), w.position(seen.position), hour, weekday, w.until(event.starts_at), w.age(event.created_at),
     w.age(member.joined_at), w.age(event.group.created_at), w.distance(home, spot), w.column(event.price),
-    w.room(event.capacity, taken=going), w.column(event.group), w.column(event.group.topics), w.column(event.venue.city),
+    w.room(event.capacity, taken=going), w.column(event.group), w.column(event.group.topics),
+    w.column(event.venue.city),
     w.count(register, by=member, window=[days(30), w.FOREVER]), w.since(register, by=member),
     *record(event), *record(event.group), *record(event.venue),
     *affinity(event.group), *affinity(event.venue), *affinity(event.group.topics),
@@ -82,7 +83,9 @@ features = [
 
 # 4. Model: two ladders, one evaluator; nothing learns single events, which will be over ------------
 tower = w.TwoTower(ids=False, epochs=10)
-retrieval = w.Ladder(L0=w.Popularity(half_life=days(7)), L1=tower, L2=w.SequenceTower(ids=False, epochs=10))
+retrieval = w.Ladder(
+    L0=w.Popularity(half_life=days(30), by="event_group"), L1=tower, L2=w.SequenceTower(ids=False, epochs=10)
+)
 trees, net = w.GradientBoosting(learning_rate=0.05), w.DCN()
 ranking = w.Ladder(L0=w.Formula("event_group_register_rate_ever"), L1=trees, L2=(w.Blend((net, trees)), net))
 

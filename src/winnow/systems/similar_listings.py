@@ -49,10 +49,10 @@ content = w.Attributes(
     same={"listing_city": 3, "listing_area": 1, "listing_kind": 1, "listing_host": 0.3},
     near={"listing_price": 1, "listing_lat": 1, "listing_lon": 1, "listing_guests": 0.5, "listing_beds": 0.5,
           "listing_rating": 0.2},
-    like={"listing_text": 0.5},
+    like={"listing_text": 0.5}, sessions=trips,
 )  # fmt: skip
-sessions = w.SkipGram(trips, content)
-retrieval = w.Ladder(L0=same, L1=sessions, L2=w.ItemBlend((sessions, content)))
+together = w.SkipGram(trips, content)
+retrieval = w.Ladder(L0=same, L1=(together, content), L2=w.ItemBlend((content, together)))
 
 # 5. Serve: dates, guests and price are filters of the request, met while the neighbours are searched --
 pipeline = w.Pipeline(

@@ -1,5 +1,6 @@
 """Importers of public data sets and of any CSV or Parquet file."""
 
+from winnow.data.importers.airbnb import Airbnb
 from winnow.data.importers.avazu import Avazu
 from winnow.data.importers.base import Importer, Summary, load
 from winnow.data.importers.criteo import Criteo
@@ -9,10 +10,13 @@ from winnow.data.importers.mapping import Mapped
 from winnow.data.importers.meetup import Meetup
 from winnow.data.importers.movielens import MovieLens
 
-BY_NAME: dict[str, type[Importer]] = {kind.name: kind for kind in (KuaiRand, MovieLens, Avazu, Criteo, Frappe, Meetup)}
+BY_NAME: dict[str, type[Importer]] = {
+    kind.name: kind for kind in (KuaiRand, MovieLens, Avazu, Criteo, Frappe, Meetup, Airbnb)
+}
 
 __all__ = [
     "BY_NAME",
+    "Airbnb",
     "Avazu",
     "Criteo",
     "Frappe",

@@ -13,10 +13,6 @@ time = { column = "ts", unit = "ms" }    # s, ms, us, or iso for text
 id = ["uid", "vid", "ts"]                # columns that together tell one event from all others of its type
 where = { action = ["play", "replay"] }  # only rows with one of these values
 columns = { user = "uid", video = "vid", seconds = { column = "dur_ms", scale = 0.001 }, surface = { value = "home" } }
-
-Where a log tells what people chose and not what they were shown, there is nothing to learn the difference from. Then
-`drawn = { of = "vid", rows = 4 }` adds four rows beside each row of an event, of the same moment, about something else
-(`winnow.data.importers.drawn`).
 """
 
 import tomllib
@@ -30,7 +26,6 @@ import polars as pl
 from winnow.core.errors import InputError, Problem
 from winnow.core.time import parse_time
 from winnow.data.importers.base import Importer, Part, file
-from winnow.data.importers.drawn import Drawn, Others, beside, moments
 from winnow.data.intake import SLICE
 from winnow.data.schema import Kind, Storage
 
@@ -55,7 +50,6 @@ class Source(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     columns: dict[str, str | From]
     time: From | None = None
     id: Annotated[list[str], msgspec.Meta(min_length=1)] | None = None
-    drawn: Drawn | None = None
     where: dict[str, list[Scalar] | Scalar] = {}
 
 
@@ -104,15 +98,12 @@ class Mapped(Importer):
         storages = {column: kind.storage for column, kind in self._kinds.get(source.name, {}).items()}
         folder = path if path.is_dir() else path.parent
         file(folder, source.file)
-        scans = {one.name: _scan(one) for one in sorted(folder.glob(source.file))}
-        for name, scanned in scans.items():
-            _check(source, scanned.collect_schema().names(), name)
-        others = _others(source, [_wanted(s, source) for s in scans.values()])
-        for scanned in scans.values():
+        for one in sorted(folder.glob(source.file)):
+            scanned = _scan(one)
+            _check(source, scanned.collect_schema().names(), one.name)
             for batch in _wanted(scanned, source).collect_batches(chunk_size=SLICE, maintain_order=True):
-                for made in _with_others(batch, source, time, others):
-                    for frame in _typed(made, storages):
-                        yield source.name, frame
+                for frame in _typed(_named(batch, source, time), storages):
+                    yield source.name, frame
 
 
 def layout(toml: Path | str) -> Layout:
@@ -128,26 +119,6 @@ def layout(toml: Path | str) -> Layout:
         raise InputError(Problem("bad-mapping", f"the mapping is wrong: {error}", Path(toml).name, fix=fix)) from error
 
 
-def _others(source: Source, scans: Sequence[pl.LazyFrame]) -> Others | None:
-    """What can be drawn beside the rows of a source that asks for it; reads a column and the moments of all rows."""
-    if source.drawn is None or source.time is None:
-        return None
-    chosen = pl.concat([s.select(source.drawn.of, at=_moment(source.time)) for s in scans]).collect()
-    return Others(source.drawn.of, chosen.with_columns(moments(chosen["at"])).drop_nulls())
-
-
-def _with_others(batch: pl.DataFrame, source: Source, time: str, others: Others | None) -> Iterator[pl.DataFrame]:
-    """The rows of a batch, and those drawn beside them; their ids tell beside which row they stand."""
-    named = _named(batch, source, time)
-    yield named
-    if others is None or source.drawn is None:
-        return
-    at = moments(named[time]).fill_null(-1).to_numpy()
-    for number, other, found in beside(batch, at, others, source.drawn.rows):
-        ids = named.select(pl.concat_str("event_id", pl.lit(f"-drawn-{number}"))).to_series().alias("event_id")
-        yield _named(other, source, time).with_columns(ids).filter(found)
-
-
 def _scan(path: Path) -> pl.LazyFrame:
     # CSV as text: what the columns mean is declared, and a guess from the first rows may fail on a later one.
     return pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path, infer_schema=False)
@@ -159,7 +130,6 @@ def _origins(source: Source) -> dict[str, From]:
 
 def _check(source: Source, columns: Sequence[str], where: str) -> None:
     used = [f.column for f in _origins(source).values()] + [source.time.column if source.time else None]
-    used += [source.drawn.of] if source.drawn else []
     missing = [c for c in (*used, *(source.id or ()), *source.where) if c is not None and c not in columns]
     if missing:
         what = f"`{source.name}` is mapped from columns that are not there: {', '.join(dict.fromkeys(missing))}"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from winnow.core.errors import InputError, Problem
 from winnow.models.artefact import Artefact
-from winnow.models.base import Run
+from winnow.models.base import Run, chosen_heads
 from winnow.models.examples import Catalogue, Examples, Web
 from winnow.models.graph_people import Sides
 from winnow.models.graph_sampler import Sampler
@@ -28,6 +28,7 @@ _FAR = -1e9
 
 def fit(declared: GraphVectors, rows: Examples, catalogue: Catalogue, run: Run) -> None:
     """Train, export and write `GraphVectors`."""
+    chosen_heads((), rows, run)
     web = rows.web
     if web is None or not web.graph.edges:
         what, why = "nobody is tied to anybody", "vectors are learned from ties"
@@ -42,9 +43,7 @@ def fit(declared: GraphVectors, rows: Examples, catalogue: Catalogue, run: Run) 
     with seeded(run):
         person, layers = encoder(declared, own)
         columns = known_columns(own, web, chance=declared.chance, seed=run.seed)
-        net = GraphNet(
-            person, layers, nn.Identity(), columns=columns, sampler=Sampler(web.graph), drawn=declared.drawn
-        )
+        net = GraphNet(person, layers, nn.Identity(), columns=columns, sampler=Sampler(web.graph), drawn=declared.drawn)
         judge = partial(ranking.mean_loss, net, held_out, loss, at_once=declared.batch_size)
         train(net, arrays, loss, options=options, run=run, key=declared_key(declared, rows), judge=judge)
         files, facts = write_people(net, own, web.graph, run=run)

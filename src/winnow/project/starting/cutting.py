@@ -5,7 +5,8 @@ import builtins
 import difflib
 import keyword
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -92,20 +93,46 @@ def _unused(node: ast.AST, used: set[str]) -> bool:
     return False
 
 
-def instead(source: str, other: Mapping[str, str], *, within: str) -> str:
-    """A system file in one part of which other events are read.
+def instead(source: str, other: Mapping[str, str]) -> str:
+    """A system file whose sources and counts read other events.
 
     Args:
         source: text of a system file.
-        other: event type → the one that takes its place.
-        within: the part of the pipeline: `sources`, `filters`.
+        other: event type that is lacking → the one that takes its place.
     """
-    text, space = Text(source), run(source)
-    variables = {v.name: k for k, v in space.items() if isinstance(v, Events)}
+    text = Text(source)
+    parts = [n for n in ast.walk(text.tree) if isinstance(n, ast.keyword) and n.arg == "sources"]
+    counts = [n for n in ast.walk(text.tree) if isinstance(n, ast.Call) and text.of(n.func) in ("w.count", "w.since")]
+    return _swapped(source, text, other, [*parts, *counts])
+
+
+def _swapped(source: str, text: Text, other: Mapping[str, str], parts: Sequence[ast.AST]) -> str:
+    variables = {v.name: k for k, v in run(source).items() if isinstance(v, Events)}
     swap = {variables[a]: variables[b] for a, b in other.items() if a in variables and b in variables}
-    calls = (n for n in ast.walk(text.tree) if isinstance(n, ast.keyword) and n.arg == within)
-    names = (n for call in calls for n in ast.walk(call) if isinstance(n, ast.Name) and n.id in swap)
-    return text.changed([(text.span(n), swap[n.id]) for n in names])
+    names = (n for part in parts for n in ast.walk(part) if isinstance(n, ast.Name) and n.id in swap)
+    swapped = text.changed([(text.span(n), swap[n.id]) for n in names])
+    counts = Counter(name for feature in of(swapped).features for name in feature.names)
+    return swapped if not counts or max(counts.values()) == 1 else source
+
+
+def chosen(source: str, k: int = 10) -> str:
+    """A system file for logs that tell what people chose and not what they were shown.
+
+    Choices are learned from against alternatives; what somebody chose stands for what they have seen; the gate looks at
+    the order of things, since there are no probabilities.
+    """
+    system = of(source)
+    first = first_event(system)
+    text, variables = Text(source), {v.name: n for n, v in run(source).items() if isinstance(v, Events)}
+    calls = [n for n in ast.walk(text.tree) if isinstance(n, ast.Call)]
+    heads = (w.value for c in calls if text.of(c.func) == "w.Labels" for w in c.keywords if w.arg == "heads")
+    wishes = (w.value for c in calls if text.of(c.func) == "w.Retrain" for w in c.keywords if w.arg == "promote_if")
+    changes = [((text.span(v)[1],) * 2, f", against=w.Alternatives({variables[first]}, k={k})") for v in heads]
+    changes += [(text.span(v), '{"auc": "not worse"}') for v in wishes]
+    source = text.changed(changes)  # type: ignore[arg-type]
+    text = Text(source)
+    filters = [n for n in ast.walk(text.tree) if isinstance(n, ast.keyword) and n.arg == "filters"]
+    return _swapped(source, text, {system.labels.of.name: first}, filters)
 
 
 def promised(source: str) -> str:

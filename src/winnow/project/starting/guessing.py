@@ -10,7 +10,6 @@ from winnow.project.starting.cutting import first_event
 from winnow.project.starting.files import Column, File
 from winnow.project.starting.words import ACTIONS, PEOPLE, PERSONAL, done, likeness, words
 
-DRAWN = 4
 FEW_ACTIONS = 20
 _DAWN = '{ value = "1970-01-02" }'
 
@@ -25,7 +24,6 @@ class Found:
         time: when the rows happened or became known, as the mapping says it.
         id: columns that tell one event from others.
         where: the actions that count, by the column that tells them.
-        drawn: chance impressions beside each row.
         more: further columns of the file, and their kinds.
     """
 
@@ -34,7 +32,6 @@ class Found:
     time: str
     id: tuple[str, ...] = ()
     where: tuple[str, tuple[str, ...]] | None = None
-    drawn: int = 0
     more: dict[str, str] = field(default_factory=dict)
 
 
@@ -84,7 +81,7 @@ def guess(system: System, files: list[File]) -> Guess:
             made.words[table.name] = file.thing, _plural(file)
             made.tables[table.name] = _table(table, file, made, logs)
     _logs(system, logs, (people, items), made)
-    if items is None and (log := made.events.get(labels.of.name)) is not None:
+    if items is None and (log := next(iter(made.events.values()), None)) is not None:
         role = list(labels.of.refs)[-1]
         made.tables[labels.item.name] = Found(log.file, {labels.item.key: log.columns[role]}, _DAWN)
         made.unsure.append(f"no file holds what people choose from: it is what stands in {log.file}")
@@ -178,11 +175,9 @@ def _logs(system: System, logs: list[File], things: tuple[File | None, File | No
         made.events[names[0]] = _event(about[names[0]], file, things, where=(action, value), made=made)
     _only_one(system, made, about)
     if shown.name not in made.events and made.events:
-        name, first = next(iter(made.events.items()))
-        made.events[shown.name] = _as_shown(first, shown)
         made.unsure.append(
-            f"no file tells what people were shown: every `{name}` counts as shown, and {DRAWN} things drawn by "
-            "chance beside each as shown and left alone; what is predicted is how they differ, no true rate"
+            f"no file tells what people were shown: every `{first_event(system)}` is learned from against things that "
+            "could have been chosen, so predictions put things in order and are no probabilities"
         )
 
 
@@ -240,12 +235,6 @@ def _ends(file: File, things: tuple[File | None, File | None]) -> tuple[Column |
         left = (c for c in file.columns.values() if c is not person and c is not file.time and "id" in words(c.name))
         item = next(left, None)
     return person, item
-
-
-def _as_shown(first: Found, shown: Events) -> Found:
-    """Impressions made of what people did, with others drawn beside."""
-    columns = {role: said for role, said in first.columns.items() if role in shown.refs}
-    return Found(first.file, columns, first.time, first.id, first.where, drawn=DRAWN)
 
 
 # How the mapping says it -----------------------------------------------------------------------------------------------

@@ -70,8 +70,9 @@ def start(
     lacks = made.lacking(system) if data or mapping else set()
     called = _caller(source, made)
     source = cutting.widened(source, {n: found.more for n, found in made.tables.items() if found.more})
-    source = cutting.instead(source, _substitutes(system, lacks), within="sources")
-    source = cutting.instead(source, _chosen(system, made), within="filters")
+    source = cutting.instead(source, _substitutes(system, lacks))
+    if made.events and system.labels.of.name not in made.events and system.labels.waits:
+        source = cutting.chosen(source)
     source = cutting.named(cutting.cut(source, lacks), name, template, made.words)
     _sound(source, lacks)
     text = writing.guessed(name, made, called) if data else "" if mapping else writing.skeleton(name, system)
@@ -99,8 +100,7 @@ def _mapped(path: Path) -> Guess:
     for found, sources in ((made.tables, said.table), (made.events, said.event)):
         for source in sources:
             before = found[source.name].columns if source.name in found else {}
-            drawn = source.drawn.rows if source.drawn else 0
-            found[source.name] = Found(source.file, before | dict.fromkeys(source.columns, ""), "", drawn=drawn)
+            found[source.name] = Found(source.file, before | dict.fromkeys(source.columns, ""), "")
     return made
 
 
@@ -111,13 +111,6 @@ def _substitutes(system: System, lacks: set[str]) -> dict[str, str]:
     if first in lacks:
         return {}
     return {n: first for n, e in events.items() if n in lacks and _roles(e) == _roles(events[first])}
-
-
-def _chosen(system: System, made: Guess) -> dict[str, str]:
-    """Where what was shown is drawn by chance, what somebody chose stands for what they have seen."""
-    shown = system.labels.of.name
-    drawn = shown in made.events and made.events[shown].drawn
-    return {shown: cutting.first_event(system)} if drawn else {}
 
 
 def _roles(event: Events) -> list[str]:

@@ -63,8 +63,6 @@ def _section(kind: str, name: str, found: Found, called: Callable[[str], str]) -
         column, values = found.where
         listed = ", ".join(f'"{v}"' for v in values)
         lines.append(f'where = {{ "{column}" = [{listed}] }}')
-    if found.drawn and len(found.id) > 1:
-        lines.append(f'drawn = {{ of = "{found.id[1]}", rows = {found.drawn} }}')
     lines += ["", f"[{kind}.columns]", *(f"{called(c)} = {said}" for c, said in found.columns.items())]
     return "\n".join(lines) + "\n"
 
