@@ -4,23 +4,12 @@ from pathlib import Path
 
 from winnow.cli.printing import out, progress
 from winnow.core.errors import unknown
-from winnow.core.time import now_us
-from winnow.data.importers import Importer, load
+from winnow.data.importers import load
 from winnow.evaluation import report
 from winnow.project import Project
-from winnow.simulation.ads_past import AdPast
-from winnow.simulation.ads_world import AdSize
-from winnow.simulation.importer import FILE, AdsImporter, ListingsImporter, SocialImporter, WorldImporter
-from winnow.simulation.listings_world import ListingSize, ListingWorld
-from winnow.simulation.search_past import SearchImporter
-from winnow.simulation.search_world import SearchSize, SearchWorld
-from winnow.simulation.social_world import SocialSize, SocialWorld
-from winnow.simulation.world import Size, World
+from winnow.simulation.importer import FILE, WORLDS
 
-_WORLDS: dict[str, type[Importer]] = {
-    "video_recommendation": WorldImporter, "news_feed": SocialImporter, "ad_click": AdsImporter,
-    "similar_listings": ListingsImporter, "text_to_video_search": SearchImporter,
-}  # fmt: skip
+_WORLDS = {world.system: world for world in WORLDS}
 
 
 def run(folder: Path, *, system: str, port: int, serve: bool, people: int, items: int) -> None:
@@ -52,19 +41,7 @@ def run(folder: Path, *, system: str, port: int, serve: bool, people: int, items
 def _begin(folder: Path, system: str, *, people: int, items: int) -> Project:
     project = Project.init(folder, system)
     project.settings_file.write_text('# A demo on this machine only.\n[server]\nauth = "off"\n')
-    if system == "news_feed":
-        posts = SocialSize(members=people, posts=4 * items, later=items // 10, impressions=75 * people)
-        SocialWorld.make(posts, until=now_us()).write(folder / FILE)
-    elif system == "similar_listings":
-        stays = ListingSize(listings=items, later=items // 20, trips=10 * people)
-        ListingWorld.make(stays, until=now_us()).write(folder / FILE)
-    elif system == "text_to_video_search":
-        SearchWorld(SearchSize(videos=items, texts=2 * people, lists=15 * people), 1, now_us()).write(folder / FILE)
-    elif system == "ad_click":
-        AdPast(AdSize(people=people), 1, now_us()).write(folder / FILE)
-    else:
-        size = Size(people=people, videos=items, later=items // 10, impressions=75 * people)
-        World.make(size, until=now_us()).write(folder / FILE)
+    _WORLDS[system].make(people, items).write(folder / FILE)
     return project
 
 

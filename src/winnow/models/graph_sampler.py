@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from winnow.data.graph import NEVER, Graph, Ints, lower_bound
 
@@ -27,8 +28,8 @@ class Sampler:
     """Draws from the ties of a graph as they were at moments.
 
     A pair that a model learns from must not tell its own outcome: neighbours are drawn among ties made before the pair
-    was shown, and neither of the two is drawn for the other. Two steps suffice for that: the tie between a and b is
-    met within two steps of a only at the first.
+    was shown, and neither of the two is drawn for the other. Within two steps of a the tie to b is met only at the
+    first; but a friend of both leads to either, and its degree would tell of the tie: there it does not count.
 
     Args:
         graph: who is tied to whom.
@@ -70,6 +71,9 @@ class Sampler:
         found = np.where(there, ends[np.where(there, begin[:, None] + chosen, 0)], -1) if len(ends) else there - 1
         if but is None:
             return Drawn(found, degrees)
-        tied = self.graph.since(rows, but)
-        own = (tied != NEVER) & (tied < moments)
-        return Drawn(np.where(found == but[:, None], -1, found), degrees - own)
+        return Drawn(np.where(found == but[:, None], -1, found), degrees - self.tied(rows, but, moments))
+
+    def tied(self, rows: Ints, others: Ints, moments: Ints) -> NDArray[np.bool_]:
+        """Whether rows were tied to others at moments, bool [n]."""
+        since = self.graph.since(rows, others)
+        return np.asarray((since != NEVER) & (since < moments))

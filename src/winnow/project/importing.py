@@ -7,11 +7,10 @@ from winnow.core.errors import InputError, Problem, unknown
 from winnow.data.importers import BY_NAME, Importer, Mapped
 from winnow.data.importers.pictures import Pictures, Videos
 from winnow.data.schema import Kind
-from winnow.simulation.importer import AdsImporter, ListingsImporter, SocialImporter, WorldImporter
+from winnow.simulation.importer import WORLDS
 
 MAPPING = "mapping"
-_WORLDS = (WorldImporter, SocialImporter, AdsImporter, ListingsImporter)
-_KNOWN: dict[str, type[Importer]] = {**BY_NAME, **{world.name: world for world in _WORLDS}}
+_KNOWN: dict[str, type[Importer]] = {**BY_NAME, **{world.name: world for world in WORLDS}}
 
 
 def find(name: str, mapping: Path | None, kinds: Mapping[str, Mapping[str, Kind]]) -> Importer:

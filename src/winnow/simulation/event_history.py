@@ -1,38 +1,24 @@
 """The log with which a world of events begins: what people did while an older site showed what was on near them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from winnow.core.time import MICROS, days, minutes, to_us
-from winnow.data.importers.base import Importer, Part
+from winnow.data.importers.base import Part
 from winnow.simulation.event_people import TOWNS, topic_names
 from winnow.simulation.event_world import UTC_OFFSET_H, EventWorld
 from winnow.simulation.people import Rows
 from winnow.simulation.reactions import Flags, examination
 
-FILE = "world.json"
 SHOWN = 10  # length of the lists
 SURFACE = "home"
 _BLINK_US = MICROS // 2  # between the impressions of one list
 _LOOK_US = 20 * MICROS  # from an impression to what it leads to
 _TAIL_US = to_us(minutes(20))  # nobody visits so shortly before the log ends
 _BESIDE = {"bookmark": 0.5, "share": 0.15}  # how much less likely than a registration each is
-
-
-class EventsImporter(Importer):
-    """People, groups, places, events and what was done before the service began; the path is that of the world."""
-
-    name = "events"
-
-    def tables(self, path: Path) -> Iterator[Part]:
-        yield from event_tables(EventWorld.read(path / FILE))
-
-    def events(self, path: Path) -> Iterator[Part]:
-        yield from event_log(EventWorld.read(path / FILE))[0]
 
 
 def event_tables(world: EventWorld) -> Iterator[Part]:

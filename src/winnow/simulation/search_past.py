@@ -1,7 +1,6 @@
 """What was asked and watched before the service began: lists of an older engine that mixes good and bad results."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,32 +8,28 @@ import polars as pl
 from numpy.typing import NDArray
 
 from winnow.core.time import MICROS
-from winnow.data.importers.base import Importer, Part
+from winnow.data.importers.base import Part
 from winnow.retrieval.lexical_text import parse
 from winnow.simulation.search_world import SearchWorld, Wanted, second, video_id
 from winnow.simulation.words import TOPICS
 
-FILE = "world.json"
 SHOWN = 10
 _LIKED = np.array([0.02, 0.18, 0.55])  # chance of a click on what is looked at, by how right it is
 _STEEPNESS = 0.7  # of the chance that a place is looked at
 _PER_SUBJECT, _PER_TOPIC = 0.4, 0.3  # shares of a list of the past
 
 
-class SearchImporter(Importer):
-    """Videos, texts, and what came of older lists; the path is the folder of `SearchWorld.write`."""
+def search_tables(world: SearchWorld) -> Iterator[Part]:
+    """Videos and texts."""
+    yield "video", _videos(world)
+    yield "query", _queries(world)
 
-    name = "search_world"
 
-    def tables(self, path: Path) -> Iterator[Part]:
-        world = SearchWorld.read(path / FILE)
-        yield "video", _videos(world)
-        yield "query", _queries(world)
-
-    def events(self, path: Path) -> Iterator[Part]:
-        rows = _lists(SearchWorld.read(path / FILE))
-        for name in ("impression", "click", "watch"):
-            yield name, pl.DataFrame([row for kind, row in rows if kind == name])
+def search_events(world: SearchWorld) -> Iterator[Part]:
+    """Lists of the past, and what came of them."""
+    rows = _lists(world)
+    for name in ("impression", "click", "watch"):
+        yield name, pl.DataFrame([row for kind, row in rows if kind == name])
 
 
 def reacted(truth: NDArray[np.int64], quality: NDArray[np.float64], rng: np.random.Generator) -> Mapping[str, Any]:

@@ -15,8 +15,11 @@ from winnow import hours
 from winnow.core.time import MICROS
 from winnow.data.ties import Bond, Tie
 from winnow.features import calendar, company, match, place, room
-from winnow.features.paper import Paper
+from winnow.features.history import HistoryState
+from winnow.features.paper import Paper, moment
+from winnow.features.plan import Plan
 from winnow.features.recent import Last
+from winnow.features.view import Moments
 
 befriend, unfriend = (Tie(name, refs={"user": user, "other": user}) for name in ("befriend", "unfriend"))
 book, cancel = (Tie(name, refs={"user": user, "video": video}) for name in ("book", "cancel"))
@@ -192,6 +195,14 @@ def test_offsets_are_those_of_the_time_zone_database(zone, at):
     assert calendar.offsets(us, zone).tolist() == [expected]
 
 
+@pytest.mark.parametrize("zone", ["Africa/Casablanca", "Europe/London"])
+def test_offsets_hold_on_every_day(zone):
+    """Morocco changes its clocks for one month of the moon: two changes some thirty days apart."""
+    days_ = [datetime(2012, 1, 1, 12, tzinfo=UTC) + timedelta(days=i) for i in range(20 * 365)]
+    expected = [day.astimezone(ZoneInfo(zone)).utcoffset() // timedelta(microseconds=1) for day in days_]
+    assert calendar.offsets(np.array([int(d.timestamp()) for d in days_]) * MICROS, zone).tolist() == expected
+
+
 def test_a_match_counts_what_is_alike_among_the_last_ones():
     on = (
         paper()
@@ -232,6 +243,18 @@ def test_company_counts_friends_who_are_still_friends_and_still_going():
     on.event(part, "11:00", member="bob", other="ann")
     assert ask(count, on, at="11:30") == 0
     assert ask(count, on, at="11:30", what="in fiji") == 0
+
+
+def test_company_is_the_same_whoever_else_is_asked_about():
+    """Ann's last tie is cy; that bob's is dan makes dan no company of hers within one tie looked at."""
+    on = paper().event(meet, "08:10", member="dan", other="ann").event(meet, "08:20", member="ann", other="cy")
+    on.event(meet, "08:30", member="bob", other="dan").event(register, "09:00", member="dan", event="in paris")
+    people = np.array([on.row_of("member", who) for who in ("ann", "bob")])
+    moments = Moments(
+        np.array([moment("12:00")]), {"member": people, "event": np.array([on.row_of("event", "in paris")])}
+    )
+    plan = Plan((w.company(known, register, by=event, k=1),), {"member": "member", "event": "event"})
+    assert plan.compute(moments, HistoryState(on)).numeric.ravel().tolist() == [0, 1]
 
 
 def test_company_of_a_column_of_the_item():

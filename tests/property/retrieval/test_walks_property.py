@@ -62,7 +62,7 @@ def test_held_out_ties_are_nowhere_to_be_seen():
     whole = Graph.of(low, high, size=size)
     assert not whole.tied(held.test.one[apart], held.test.two[apart]).any()
     assert held.graph.edges + held.test.tied.sum() == whole.edges
-    assert not held.train.take(held.train.tied == 0).one.tolist() == []
+    assert (held.train.tied == 0).any()
 
 
 def test_training_pairs_are_told_from_graphs_without_them():

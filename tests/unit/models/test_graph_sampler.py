@@ -16,9 +16,9 @@ from winnow.models.networks.graph_fit import built, own_inputs
 EVER = np.iinfo(np.int64).max
 
 
-def drawn(graph, rows, moments, many, but=None, seed=0):
+def drawn(graph, rows, moments, many, but=None):
     ask = np.asarray(rows), np.asarray(moments)
-    return Sampler(graph).draw(*ask, many, rng=np.random.default_rng(seed), but=None if but is None else np.array(but))
+    return Sampler(graph).draw(*ask, many, rng=np.random.default_rng(0), but=None if but is None else np.array(but))
 
 
 def test_only_ties_before_the_moment_and_never_the_partner():

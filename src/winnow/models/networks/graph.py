@@ -141,10 +141,12 @@ class GraphNet(nn.Module):
         ids, later = near.rows.ravel(), np.repeat(moments, many)
         around = self.sampler.draw(ids, later, further, rng=rng)
         ends, latest = around.rows.ravel(), np.repeat(later, further)
+        own, each = self.sampler.tied(rows, but, moments), many * further
+        again = np.repeat(own, each) & ((ends == np.repeat(rows, each)) | (ends == np.repeat(but, each)))
         h0 = [
             self.known(rows, near.degrees),
             self.known(ids, around.degrees).unflatten(0, (-1, many)),
-            self.known(ends, self.sampler.degrees(ends, latest)).unflatten(0, (-1, further)),
+            self.known(ends, self.sampler.degrees(ends, latest) - again).unflatten(0, (-1, further)),
         ]
         there, beyond = _present(near.rows), _present(around.rows)
         m1 = _mean(h0[2], beyond).unflatten(0, (-1, many))
