@@ -42,7 +42,7 @@ Columns = dict[str, NDArray[np.float32]]
 TARGET = 0.945  # mean of L2
 NEAR = 0.01  # of the figures worked out before
 L1 = GradientBoosting(epochs=400, learning_rate=0.04, least=20, leaves=15)
-L2 = GraphSage(epochs=20, batch_size=128, hidden=(128, 64), dropout=0.4)
+L2 = GraphSage(epochs=20, batch_size=128, hidden=(128, 64), dropout=0.4, chance=16, reg=0.05, patience=2)
 
 
 def main(*arguments: str) -> None:

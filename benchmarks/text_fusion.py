@@ -33,10 +33,10 @@ from rich.console import Console
 from rich.table import Table
 
 from winnow.data.chunk import Chunk
+from winnow.data.text import text_hashes
 from winnow.encoders.encodings import Encodings
 from winnow.encoders.minilm import MiniLM
 from winnow.encoders.words import HashedWords
-from winnow.data.text import text_hashes
 from winnow.evaluation.bootstrap import Resamples, difference, interval
 from winnow.evaluation.lists import Relevant, average_precision_at_k, mrr_at_k, recall_at_k
 from winnow.features.batch import FeatureBatch
@@ -105,7 +105,7 @@ def cranfield(folder: Path) -> Asked:
     # The abstracts begin with their title, which is a column of its own here.
     bodies = [b.removeprefix(t).strip() for b, t in zip(bodies, titles, strict=True)]
     dense = [f"{t} {b}".strip() for t, b in zip(titles, bodies, strict=True)]
-    return Asked({"title": titles, "text": bodies}, {"title": 1.0, "text": 1.0}, dense, queries, grades)
+    return Asked({"title": titles, "text": bodies}, {"title": 2.0, "text": 1.0}, dense, queries, grades)
 
 
 def talks(folder: Path, queries: int = 600) -> Asked:
@@ -151,7 +151,11 @@ def ranked(asked: Asked, vectors: Path, folder: Path) -> tuple[dict[str, Ints], 
     }  # fmt: skip
     for name, model in fused.items():
         lists[name] = _best(scored(model, batch, asked, folder / name.replace(" ", "-")))
-    times = {"index s": built, "search ms median": float(np.median(took)), "search ms p99": float(np.percentile(took, 99))}
+    times = {
+        "index s": built,
+        "search ms median": float(np.median(took)),
+        "search ms p99": float(np.percentile(took, 99)),
+    }
     return lists, times
 
 
@@ -277,7 +281,9 @@ def _print(data: str, values: Mapping[str, Mapping[str, Floats]], asked: Asked, 
             cells.append("{:+.3f} [{:+.3f}, {:+.3f}]".format(*apart))
         table.add_row(name, *cells)
     Console(width=180).print(table)
-    best = max(v[metrics[0]].mean() for n, v in values.items() if n not in ("words (BM25)", "meaning (MiniLM)", "bm25s (peer)"))
+    best = max(
+        v[metrics[0]].mean() for n, v in values.items() if n not in ("words (BM25)", "meaning (MiniLM)", "bm25s (peer)")
+    )
     ours, theirs = float(best), float(values[single][metrics[0]].mean())
     print(json.dumps(record | {"ours": round(ours, 4), "peer": round(theirs, 4), "ratio": round(ours / theirs, 4),
                                "unit": metrics[0]}))  # fmt: skip

@@ -64,6 +64,7 @@ _PLACES = {
     "serving.pipeline": "Pipeline",
     "serving.decisions": "Decisions",
     "serving.value": "Weighted",
+    "serving.stored": "Stored",
     "monitoring.checks": "Calibration Drift Skew",
     "experiments.declare": "Experiment",
     "project": "Project",

@@ -40,6 +40,10 @@ def test_what_the_request_rules_out_is_not_proposed_and_makes_room(town, source)
     allowed[rows[::2]] = True
     only, _ = ask(town, source, allowed=allowed, exclude=rows[:2])
     assert set(only.tolist()) == set(rows[2::2].tolist())
+    allowed[:] = True
+    allowed[rows] = False
+    instead, _ = ask(town, few, allowed=allowed)
+    assert instead.tolist() == others.tolist()
 
 
 def test_a_stranger_gets_a_list_or_none_and_reasons_go_with_it(town, source):

@@ -3,10 +3,18 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from winnow.core.time import MICROS, now_us
 from winnow.evaluation.report import pick
+from winnow.features.live import LiveReader
 from winnow.project import Project
+from winnow.serving.desk import Desk
+from winnow.serving.gather import Gatherer
+from winnow.serving.ingester import LIVE
+from winnow.serving.renew import Renewal
+from winnow.serving.request import RankRequest
 
 HOUR = 3600 * MICROS
 SYSTEM = """
@@ -104,3 +112,22 @@ def test_only_living_items_are_shown(outings):
     assert all(starts[one] - 48 * HOUR <= now < starts[one] for one in ids)
     living = {one for one, at in starts.items() if at - 48 * HOUR <= now < at}
     assert set(ids) == living
+
+
+@given(hours=st.floats(0, 60), more=st.sampled_from([0.0, 0.5, 9.0]))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_time_goes_on_where_nothing_happens(outings, hours, more):
+    """Nothing is logged any more, and still what has begun by the clock is not shown, and what has come is: at once
+    what has begun since the background last looked, what has come with its next look."""
+    project, _, starts = outings
+    at = now_us() + int(hours * HOUR)
+    system, ids, gatherer = project.system("outings"), project.log.ids, Gatherer()
+    project.rank("outings", user="m1")  # live state follows the log
+    live = LiveReader(project.folder / LIVE, encodings=project.encodings)
+    renewal = Renewal(system, registry=project.registry, live=live, ids=ids, clock=lambda: at)
+    then = at + int(more * HOUR)
+    desk = Desk(system, renewal, ids, gatherer=gatherer, clock=lambda: then)
+    desk.refresh()
+    shown = {item.id for item in desk.rank(RankRequest(user="m2", size=100)).items}
+    gatherer.close()
+    assert shown == {one for one, begins in starts.items() if begins - 48 * HOUR <= at and then < begins}

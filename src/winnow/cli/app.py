@@ -7,11 +7,13 @@ from cyclopts import App
 from winnow.cli.data import data
 from winnow.cli.features import features
 from winnow.cli.keys import key
+from winnow.cli.learn import learn
 from winnow.cli.moderate import moderate
 from winnow.cli.new import new
 from winnow.cli.options import HERE, Json, ProjectFolder
 from winnow.cli.options import opened as _open
 from winnow.cli.pictures import search
+from winnow.cli.precompute import precompute
 from winnow.cli.whatif import whatif
 
 app = App(
@@ -21,11 +23,13 @@ app = App(
     help_format="plaintext",
 )
 app.command(new)
+app.command(learn)
 app.command(features)
 app.command(key)
 app.command(data)
 app.command(search)
 app.command(whatif)
+app.command(precompute)
 app.command(moderate)
 
 

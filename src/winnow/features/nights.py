@@ -4,11 +4,12 @@ For R rows and N nights it takes R·N/8 bytes: 5 million listings and 550 nights
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from winnow.core.time import MICROS, now_us
 from winnow.data.nights import read
 
 Ints = NDArray[np.int64]
@@ -18,6 +19,7 @@ NIGHTS = 550  # kept, up to the latest that anybody has told
 _GROWTH = 1.25
 _FIRST = 128  # bytes: rows for which there is room at first, by eights
 _NEVER = -1
+_DAY = 86_400 * MICROS
 
 
 class Nights:
@@ -27,9 +29,12 @@ class Nights:
 
     Args:
         nights: how many are kept; a later night than any before takes the place of the earliest.
+        clock: the present, microseconds UTC. Nights further ahead than `nights` are not kept: one calendar that speaks
+            of the year 3000 would take the place of everybody's.
     """
 
-    def __init__(self, nights: int = NIGHTS):
+    def __init__(self, nights: int = NIGHTS, clock: Callable[[], int] = now_us):
+        self._clock = clock
         self._bits: Bytes = np.zeros((nights, _FIRST), np.uint8)
         self._days = np.full(nights, _NEVER, np.int64)  # which day each line stands for
         self._lock = threading.Lock()
@@ -108,6 +113,7 @@ class Nights:
         """Lines for the nights that somebody is free on: each begins empty, in place of an earlier night."""
         some = np.flatnonzero(free.any(axis=0)) + day
         size = len(self._days)
+        some = some[some < self._clock() // _DAY + size]
         newest = max(int(self._days.max()), int(some.max(initial=_NEVER)))
         some = some[some > newest - size]
         new = some[self._days[some % size] < some]

@@ -70,10 +70,13 @@ def _serve(length: int, way: int, most: int, largest: int, *, pixels: int, most_
     try:
         with _opened(length) as container:
             stream, facts = _looked_at(container, pixels, most_s)
-            reel = _Reel(length, largest, pixels)
-            until = _decoded(container, stream, reel, way=way, most=most)
-            facts |= {"until": until, "rotation": reel.rotation}
-            _reply(DONE if reel.times else NO_FRAMES, **facts, written=reel.end())
+            packets = sorted((_at(p), p.is_keyframe) for p in container.demux(stream) if p.size)
+            index = stream.index
+        reel = _Reel(length, largest, pixels)
+        with _opened(length) as container:  # anew: not every container can be wound back to its start
+            _decoded(container, container.streams[index], packets, reel, way=way, most=most)
+        facts |= {"until": packets[-1][0] - packets[0][0] if packets else 0.0, "rotation": reel.rotation}
+        _reply(DONE if reel.times else NO_FRAMES, **facts, written=reel.end())
     except _Refused as refused:
         _reply(refused.args[0], **refused.args[1])
     except MemoryError:
@@ -116,17 +119,13 @@ class _Reel:
     """
 
     def __init__(self, place: int, largest: int, pixels: int):
-        self._place, self._largest, self._pixels = place, largest, pixels
+        self._place, self._largest, self.pixels = place, largest, pixels
         self.times: list[float] = []
         self.size, self.rotation = (0, 0), 0
 
-    def add(self, frame: "VideoFrame", at: float) -> None:
-        """Keeps a frame; all have the size of the first."""
-        self.write(self.scaled(frame), at)
-
     def scaled(self, frame: "VideoFrame") -> bytes:
         """Red, green and blue of each pixel."""
-        if frame.width * frame.height > self._pixels:
+        if frame.width * frame.height > self.pixels:
             raise _Refused(TOO_LARGE, {"size": (frame.width, frame.height)})
         if not any(self.size):
             self.size, self.rotation = _within((frame.width, frame.height), self._largest), int(frame.rotation)
@@ -157,19 +156,16 @@ def _nothing_else(*_: Any) -> None:
 
 def _looked_at(container: "InputContainer", pixels: int, most_s: int) -> "tuple[VideoStream, dict[str, Any]]":
     """The stream of pictures, and what the header says of it."""
+    kind = next(i for i, known in enumerate(FORMATS.values()) if container.format.name == known)
     stream = next((s for s in container.streams.video if not _is_cover(s)), None)
     if stream is None:
-        raise _Refused(NO_PICTURES, {})
+        raise _Refused(NO_PICTURES if container.streams.audio else DAMAGED, {})
     context, seconds = stream.codec_context, (container.duration or 0) / _US
     size = context.width, context.height
     if size[0] * size[1] > pixels:
         raise _Refused(TOO_LARGE, {"size": size})
     if seconds > most_s:
         raise _Refused(TOO_LONG, {"seconds": seconds})
-    context.thread_count = 1
-    context.options = {"max_pixels": str(pixels)}
-    names = container.format.name
-    kind = next(i for i, known in enumerate(FORMATS.values()) if names == known)
     return stream, {"format": kind, "size": size, "seconds": seconds, "rate": float(stream.average_rate or 0)}
 
 
@@ -180,13 +176,21 @@ def _is_cover(stream: "VideoStream") -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _decoded(container: "InputContainer", stream: "VideoStream", reel: _Reel, *, way: int, most: int) -> float:
-    """Keeps the frames that are wanted; returns until when there are any, in seconds from the first."""
-    packets = sorted((_at(p), p.is_keyframe) for p in container.demux(stream) if p.size)
-    if not packets:
-        return 0.0
-    start = packets[0][0]
-    container.seek(int(start / stream.time_base) if stream.time_base else 0, stream=stream)
+def _decoded(
+    container: "InputContainer", stream: Any, packets: list[tuple[float, bool]], reel: _Reel, *, way: int, most: int
+) -> None:
+    """Keeps the frames that are wanted.
+
+    Args:
+        container: at its start.
+        stream: of pictures.
+        packets: when each is seen, and whether it needs no others; in order of time.
+        reel: keeps them.
+        way: how they are chosen.
+        most: how many.
+    """
+    stream.codec_context.thread_count = 1
+    stream.codec_context.options = {"max_pixels": str(reel.pixels)}
     if way == SHOTS:
         kept: Iterable[tuple[bytes, float]] = _shots(_frames(container, stream), reel, most)
     else:
@@ -194,8 +198,7 @@ def _decoded(container: "InputContainer", stream: "VideoStream", reel: _Reel, *,
         found = _at_keys(container, stream, set(wanted)) if way == KEYS else _among(container, stream, wanted)
         kept = ((reel.scaled(frame), at) for frame, at in found)
     for pixels, at in kept:
-        reel.write(pixels, max(0.0, at - start))
-    return packets[-1][0] - start
+        reel.write(pixels, max(0.0, at - packets[0][0]))
 
 
 def _at(packet: "Packet") -> float:
@@ -243,7 +246,7 @@ def _frames(container: "InputContainer", stream: "VideoStream") -> Iterator[Seen
     """Every frame in the order in which they are seen, with the moment, in seconds."""
     count, rate = 0, float(stream.average_rate or 25)
     for packet in container.demux(stream):
-        for frame in _of(stream, packet if packet.size else None):
+        for frame in _of(stream, packet):  # the last one is empty, and brings out what is left
             yield frame, frame.time if frame.time is not None else count / rate
             count += 1
 

@@ -104,7 +104,8 @@ class Code:
         knots = {n: np.quantile(items.column(n).astype(np.float64), steps) if len(items) else np.zeros(_KNOTS)
                  for n in declared.near}  # fmt: skip
         widths = {name: len(_embedded(items, name)) for name in declared.like}
-        return cls(declared.same, declared.near, declared.like, knots, widths)
+        same, near, like = (dict(sorted(part.items())) for part in (declared.same, declared.near, declared.like))
+        return cls(same, near, like, knots, widths)  # in the order in which `meta.json` keeps them
 
     @property
     def size(self) -> int:
@@ -201,7 +202,7 @@ def _embedded(items: FeatureBatch, name: str) -> list[int]:
 
 def _codes(values: Ints, name: str) -> NDArray[np.float64]:
     """Codes of unit length of one value per item, the mean of several; 0 without any: float64 [I, code]."""
-    several = values.reshape(len(values), -1)
+    several = values if values.ndim == 2 else values[:, None]
     salt = int.from_bytes(name.encode()[-4:], "little")
     distinct, place = np.unique(several, return_inverse=True)
     table = np.zeros((len(distinct), _CODE))

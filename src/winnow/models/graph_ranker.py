@@ -37,6 +37,7 @@ class GraphSage(Ranker):
         least: how often a category must occur in training to be told apart.
         dropout: share of hidden values dropped in training.
         epochs, batch_size, learning_rate, reg: as in every model; `reg` is decoupled weight decay.
+        patience: epochs without a better validation loss before it stops; what vectors tell is learned late.
 
     Source: Hamilton, Ying and Leskovec, Inductive representation learning on large graphs, NeurIPS 2017.
     """
@@ -45,7 +46,7 @@ class GraphSage(Ranker):
     friends: tuple[str, ...] = ()
     embedding_size: int = 16
     state_size: int = 16
-    chance: int = 16
+    chance: int = 32
     drawn: tuple[int, int] = (10, 5)
     hidden: tuple[int, ...] = (64, 32)
     least: int = 20
@@ -53,7 +54,8 @@ class GraphSage(Ranker):
     epochs: int = 15
     batch_size: int = 512
     learning_rate: float = 3e-3
-    reg: float = 0.05
+    reg: float = 0.01
+    patience: int = 4
 
     def fit(self, train: Examples, valid: Examples, run: Run) -> None:
         from winnow.models.networks.graph_fit import fit

@@ -108,7 +108,7 @@ class TextVideo(Retriever):
         session, width = Session.open(artefact.path(ITEM), threads=threads), sides["width"]
 
         def encode(batch: FeatureBatch) -> Floats:
-            frames = columns(batch, sides["frames"]).reshape(len(batch), -1, width)
+            frames = columns(batch, sides["frames"]).reshape(len(batch), len(sides["frames"]) // width, width)
             rest = np.zeros((frames.shape[0] * frames.shape[1], max(1, len(sides["rest"]))), np.float32)
             vectors = session.run({"frames": frames.reshape(-1, 1, width), "rest": rest})
             vectors[~frames.reshape(-1, width).any(axis=1)] = np.nan
@@ -133,7 +133,8 @@ def sides_of(declared: TextVideo) -> dict[str, Any]:
 
 def item_side(batch: FeatureBatch, sides: dict[str, Any]) -> dict[str, NDArray[np.float32]]:
     """What the video tower takes: `frames` float32 [I, F, D] and `rest` float32 [I, E], zeros where there is none."""
-    frames = columns(batch, sides["frames"] or [""]).reshape(len(batch), -1, sides["width"])
+    names = sides["frames"] or [""]
+    frames = columns(batch, names).reshape(len(batch), len(names) // sides["width"], sides["width"])
     return {"frames": frames, "rest": columns(batch, sides["rest"] or [""])}
 
 

@@ -3,6 +3,11 @@
 Texts are cut and stemmed here, not by the engine below, so that each item is stemmed in its own language and a query
 is taken apart by the very rules that made the index. Columns of the items that are no texts lie beside their words: a
 filter narrows what is searched and never thins out what was found.
+
+All columns of words are one field in which a column with weight 3 stands three times: a word in several columns then
+counts as one word that occurs more often (BM25F), not as several findings that outweigh another word of the query.
+
+Source: Robertson, Zaragoza and Taylor, "Simple BM25 extension to multiple weighted fields", CIKM 2004.
 """
 
 import threading
@@ -23,9 +28,10 @@ from winnow.retrieval.lexical_text import Asked, engine, stemmer
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
-ROW, WORDS = "row", "words"
+ROW, WORDS, STEMS = "row", "words", "stems"
+MOST_TIMES = 10  # that a column stands in the field
 COMMON = 0.3  # a word that more than this share of the items has is left out beside rarer ones
-_REVISION = 1  # raised when the same items would make another index
+_REVISION = 2  # raised when the same items would make another index
 _KINDS = {"number": "float", "time": "integer", "flag": "unsigned", "category": "unsigned", "categories": "unsigned",
           "ref": "unsigned"}  # fmt: skip
 
@@ -63,21 +69,26 @@ class Layout:
         return tuple(name for name, _ in self.weights)
 
     @property
+    def times(self) -> dict[str, int]:
+        """Column → how often it stands in the field: weights as whole numbers, the least of them 1."""
+        least = min(weight for _, weight in self.weights)
+        return {name: min(round(weight / least), MOST_TIMES) for name, weight in self.weights}
+
+    @property
     def identity(self) -> str:
-        """12 hex digits of all that what is stored depends on; weights are applied by the search."""
-        facts = {"table": self.table, "texts": self.texts, "columns": dict(self.columns), "language": self.language,
+        """12 hex digits of all that what is stored depends on."""
+        facts = {"table": self.table, "times": self.times, "columns": dict(self.columns), "language": self.language,
                  "default": self.default, "revision": _REVISION}  # fmt: skip
         return digest(facts)[:12]
 
     @cached_property
     def schema(self) -> Any:
-        """The fields of the engine: `row`; `words` as people write them; `t_…` stems; `c_…` columns."""
+        """The fields of the engine: `row`; `words` as people write them; `stems`; `c_…` columns."""
         tantivy = engine()
         builder = tantivy.SchemaBuilder()
         builder.add_unsigned_field(ROW, indexed=True, fast=True)
         builder.add_text_field(WORDS, tokenizer_name="whitespace", index_option="basic")
-        for name in self.texts:
-            builder.add_text_field(f"t_{name}", tokenizer_name="whitespace", index_option="position")
+        builder.add_text_field(STEMS, tokenizer_name="whitespace", index_option="position")
         for name, storage in self.columns:
             getattr(builder, f"add_{_KINDS[storage]}_field")(f"c_{name}", indexed=True, fast=True)
         return builder.build()
@@ -146,37 +157,26 @@ class Words:
 
     def _asked(self, asked: Asked, language: str, conditions: Sequence[Condition]) -> Any:
         """The engine's query; None when nothing is wanted."""
-        stem, should = stemmer(language or self.layout.default), self._occur.Should
-        must, never = list[Any](), list[Any]()
-        must += [(self._occur.Must, self._query.boolean_query(self._phrase(stem(p)))) for p in asked.phrases]
-        stems = self._telling(stem(asked.words)) if asked.words else []
-        any_word = [(should, self._term(name, s, weight)) for s in stems for name, weight in self.layout.weights]
-        for s in stem(asked.without) if asked.without else ():
-            never += [(self._occur.MustNot, self._term(name, s, 1.0)) for name in self.layout.texts]
-        filters = [(self._occur.Must, self._query.const_score_query(self._filter(c), 0.0)) for c in conditions]
-        if not (must or any_word):
+        stem, must = stemmer(language or self.layout.default), self._occur.Must
+        any_word = [(self._occur.Should, self._term(s)) for s in self._telling(stem(asked.words))]
+        phrases = [(must, self._query.phrase_query(self.layout.schema, STEMS, stem(p))) for p in asked.phrases]
+        never = [(self._occur.MustNot, self._term(s)) for s in stem(asked.without)]
+        filters = [(must, self._query.const_score_query(self._filter(c), 0.0)) for c in conditions]
+        if phrases:
+            return self._query.boolean_query([*phrases, *any_word, *never, *filters])
+        if not any_word:
             return None
-        if not (must or never or filters):
+        if not (never or filters):
             return self._query.boolean_query(any_word)  # flat: the engine skips what cannot be among the best
-        if must:
-            return self._query.boolean_query([*must, *any_word, *never, *filters])
-        return self._query.boolean_query([(self._occur.Must, self._query.boolean_query(any_word)), *never, *filters])
+        return self._query.boolean_query([(must, self._query.boolean_query(any_word)), *never, *filters])
 
     def _telling(self, stems: list[str]) -> list[str]:
-        """The stems without those that nearly every item has, unless that is all there are."""
-        most = COMMON * len(self)
-        rare = [s for s in stems if max(self._searcher.doc_freq(f"t_{n}", s) for n in self.layout.texts) <= most]
+        """The stems without those that very many items have, unless that is all there are."""
+        rare = [s for s in stems if self._searcher.doc_freq(STEMS, s) <= COMMON * len(self)]
         return list(dict.fromkeys(rare or stems))
 
-    def _term(self, name: str, stem: str, weight: float) -> Any:
-        return self._query.boost_query(self._query.term_query(self.layout.schema, f"t_{name}", stem), weight)
-
-    def _phrase(self, stems: list[str]) -> list[tuple[Any, Any]]:
-        schema, found = self.layout.schema, []
-        for name, weight in self.layout.weights:
-            one = self._query.phrase_query(schema, f"t_{name}", list(stems))
-            found.append((self._occur.Should, self._query.boost_query(one, weight)))
-        return found
+    def _term(self, stem: str) -> Any:
+        return self._query.term_query(self.layout.schema, STEMS, stem)
 
     def _filter(self, condition: Condition) -> Any:
         schema, name = self.layout.schema, f"c_{condition.column}"

@@ -12,6 +12,7 @@ Codes = NDArray[np.int32]
 
 _SHORTEST = 4  # letters of a word that is corrected: of shorter ones nearly every change is a word
 _LONGEST = 24
+_FIRST = 6  # letters from which the first one may be wrong
 _TWO = 8  # letters from which two slips are allowed
 _LEAST = 2  # items that have to have a word before others are corrected to it
 _STEP = 20.0  # how many times as frequent a word must be that is one slip further away
@@ -84,9 +85,11 @@ class Speller:
         near = self._near(word, most)
         slips = distances(word, self._codes[near, : len(word) + most], self._lengths[near])
         near, slips = near[slips <= most], slips[slips <= most]
+        same = self._codes[near, 0] == ord(word[0])
+        if len(word) < _FIRST:
+            near, slips, same = near[same], slips[same], same[same]
         if not len(near):
             return ""
-        same = self._codes[near, 0] == ord(word[0])
         score = np.log(self._counts[near]) - slips * np.log(_STEP) + same * np.log(_EDGE)
         return self._words[int(near[np.argmax(score)])]
 

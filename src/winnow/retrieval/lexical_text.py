@@ -101,7 +101,7 @@ def stemmer(language: str) -> Stem:
     if language in STEMMERS:
         builder = builder.filter(tantivy.Filter.stemmer(STEMMERS[language]))
     analyser = builder.build()
-    return lambda words: [fold(stem) for stem in analyser.analyze(" ".join(words))]
+    return lambda words: [fold(stem) for stem in analyser.analyze(" ".join(words))] if words else []
 
 
 def engine() -> Any:

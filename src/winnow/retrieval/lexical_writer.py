@@ -19,12 +19,13 @@ import numpy as np
 
 from winnow.core.errors import Unavailable
 from winnow.data.chunk import NO_TIME, Chunk
-from winnow.retrieval.lexical import ROW, WORDS, Layout
+from winnow.retrieval.lexical import ROW, STEMS, WORDS, Layout
 from winnow.retrieval.lexical_text import engine, stemmer, words_of
 
 POSITION, ROWS = "position.json", "rows.db"
 MEMORY = 64 << 20  # bytes the engine may gather before it writes a segment
 _LONGEST = 50_000  # characters of a text that are read
+_APART = " \x00 "  # between columns, so that no phrase reaches from one into the next
 Known = dict[str, Any]
 
 
@@ -128,15 +129,15 @@ class LexicalWriter:
         """What the engine is given of a row; None when it has no words."""
         spoken = known.get(self.layout.language)
         stem = stemmer(self.layout.default if spoken is None else self._named(self.layout.language, spoken))
-        found, every = {}, set[str]()
-        for name in self.layout.texts:
+        parts, every = list[str](), set[str]()
+        for name, times in self.layout.times.items():
             if words := words_of(self._text(name, known.get(name))[:_LONGEST]):
-                found[f"t_{name}"] = " ".join(stem(words))
+                parts += [" ".join(stem(words))] * times
                 every.update(words)
         if not every:
             return None
         columns = {f"c_{name}": known[name] for name, _ in self.layout.columns if known.get(name) is not None}
-        return {ROW: row, WORDS: " ".join(sorted(every)), **found, **columns}
+        return {ROW: row, WORDS: " ".join(sorted(every)), STEMS: _APART.join(parts), **columns}
 
     def _text(self, name: str, value: Any) -> str:
         if value is None or isinstance(value, str):

@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from winnow.core.candidates import Ints
+from winnow.core.candidates import Ints, Mask
 from winnow.core.errors import Problem
 from winnow.core.time import days
 from winnow.data.graph import Graph
 from winnow.data.graph_bonds import standing
+from winnow.data.graph_pairs import shared
 from winnow.data.schema import Path
 from winnow.features.aggregate import Aggregate
 from winnow.features.state import NEVER, State
@@ -67,6 +68,14 @@ class Networked(Source):
         spare = min(len(query.skip) + len(query.exclude), 2 * self.limit)
         rows, scores = self.found(near, self.limit + spare)
         return query.first(rows, scores, self.limit)
+
+    def still(self, rows: Ints, query: Query, kit: Kit) -> Mask:
+        """Which of those whom it proposed some time ago may still be found by it, bool [n]: neither they nor all the
+        friends in common have come to hide whom they know."""
+        near = self.near(query, kit)
+        told, every = near.mutual(rows)[0], shared(near.view, np.full(len(rows), near.person), rows).place
+        place = np.arange(len(rows))
+        return np.asarray(~near.closed(rows) & (np.isin(place, told) | ~np.isin(place, every)))
 
     def tell(self, rows: Ints, query: Query, kit: Kit) -> list[Told]:
         place, _ = self.near(query, kit).mutual(rows)
@@ -175,10 +184,11 @@ class Same(Source):
         theirs = kit.view(query, rows).path(self.to).reshape(len(rows), -1)
         hit = np.isin(theirs, self._mine(query, kit))
         values = theirs[np.arange(len(rows)), hit.argmax(axis=1)]
-        known = hit.any(axis=1).tolist()
+        known = np.asarray(hit.any(axis=1))
         column, domain = self.to.columns[-1], self.to.domain
         told = [Told("same", self.told, value, column, domain) for value in values.tolist()]
-        return [one if there else Told("source", f"same {column}") for one, there in zip(told, known, strict=True)]
+        other = Told("source", f"same {column}")
+        return [told[place] if there else other for place, there in enumerate(known.tolist())]
 
     def _mine(self, query: Query, kit: Kit) -> Ints:
         """The values of who asks."""

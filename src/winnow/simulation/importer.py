@@ -8,6 +8,8 @@ from winnow.core.time import now_us
 from winnow.data.importers.base import Importer, Part
 from winnow.simulation.ads_past import AdPast
 from winnow.simulation.ads_world import AdSize
+from winnow.simulation.event_history import event_log, event_tables
+from winnow.simulation.event_world import EventSize, EventWorld
 from winnow.simulation.history import world_events, world_tables
 from winnow.simulation.listings_history import listing_events, listing_tables
 from winnow.simulation.listings_world import ListingSize, ListingWorld
@@ -123,4 +125,25 @@ class AdsImporter(Imagined):
         yield from AdPast.read(path / FILE).events()
 
 
-WORLDS: tuple[type[Imagined], ...] = (WorldImporter, SocialImporter, AdsImporter, ListingsImporter, SearchImporter)
+class EventsImporter(Imagined):
+    """People, groups, events, and who registered."""
+
+    name, system = "events", "event_recommendation"
+
+    @staticmethod
+    def make(people: int, items: int) -> Writable:
+        groups = max(items // 15, 10)
+        return EventWorld.make(
+            EventSize(people, groups=groups, events=2 * items, impressions=75 * people), until=now_us()
+        )
+
+    def tables(self, path: Path) -> Iterator[Part]:
+        yield from event_tables(EventWorld.read(path / FILE))
+
+    def events(self, path: Path) -> Iterator[Part]:
+        yield from event_log(EventWorld.read(path / FILE))[0]
+
+
+WORLDS: tuple[type[Imagined], ...] = (
+    WorldImporter, SocialImporter, AdsImporter, ListingsImporter, SearchImporter, EventsImporter,
+)  # fmt: skip

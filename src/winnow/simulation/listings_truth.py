@@ -35,7 +35,7 @@ def bookings(world: ListingWorld, trips: Trips, one: int, shown: Sequence[int] |
 
 
 def worth(world: ListingWorld, trips: Trips, beside: List) -> Doubles:
-    """The probability of a booking from the list beside the first listing of each trip, float64 [T]; NaN without one."""
+    """The probability of a booking from the list beside the first listing of each trip, float64 [T]; NaN: none fits."""
     found = np.full(len(trips), np.nan)
     for one, row in enumerate(begins(world, trips).tolist()):
         if row >= 0:

@@ -114,6 +114,21 @@ def test_history_and_live_equal_the_oracle_at_length(seed: int) -> None:
     check_parity(world, asked(seed, world))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_many_moments_at_once_are_the_same_as_one_by_one(seed: int) -> None:
+    """As training asks: each row with a moment of its own."""
+    world = evening(seed)
+    history, random = HistoryState(LogSource(world.log, world.kinds)), Random(seed)
+    at = np.array([random.choice(world.log).known_at + 1 for _ in range(20)])
+    rows = np.array([[random.randrange(ROWS), random.randrange(ROWS)] for _ in at])
+    refs = {"member": rows[:, 0], "event": rows[:, 1]}
+    together = world.plan.compute(Moments(at, refs), history)
+    for i in range(len(at)):
+        alone = Moments(at[i : i + 1], {role: row[i : i + 1] for role, row in refs.items()})
+        one = world.plan.compute(alone, HistoryState(LogSource(world.log, world.kinds)))
+        np.testing.assert_array_equal(together.numeric[i], one.numeric[0], strict=True)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_what_comes_later_changes_nothing_earlier(seed: int) -> None:
     """A capacity raised, a start moved, a seat taken: none is seen before it was known."""

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -40,8 +39,8 @@ def test_key_frames_with_their_moments(decoder):
 
 @pytest.mark.parametrize(
     ("form", "codec"),
-    [("mp4", "mpeg4"), ("mp4", "libx264"), ("matroska", "mpeg4"), ("webm", "libvpx"), ("avi", "mpeg4"), ("mpegts", "mpeg2video"),
-     ("mpeg", "mpeg1video"), ("flv", "flv"), ("asf", "msmpeg4")],
+    [("mp4", "mpeg4"), ("mp4", "libx264"), ("matroska", "mpeg4"), ("webm", "libvpx"), ("avi", "mpeg4"),
+     ("mpegts", "mpeg2video"), ("mpeg", "mpeg1video"), ("flv", "flv"), ("asf", "msmpeg4")],
 )  # fmt: skip
 def test_every_container_gives_its_frames(decoder, form, codec):
     rate = 25 if form in ("mpeg", "mpegts") else 10
@@ -142,7 +141,7 @@ def test_a_file_cut_short_before_its_index(decoder):
 
 
 def test_a_file_cut_short_after_its_index_gives_what_is_there_and_says_so(decoder):
-    data = clip(["red", "green", "blue", "grey"] * 3, size=(320, 240), options={"movflags": "faststart"})
+    data = clip(["red", "green", "blue", "grey"] * 3, size=(320, 240), form="matroska")
     video = decoder.decode(data[: len(data) // 2])
     assert not video.whole
     assert 0 < len(video.frames) < 12
@@ -176,18 +175,17 @@ def test_limits_of_size_length_and_bytes():
 
 
 def test_a_header_that_claims_to_be_huge(decoder):
-    data = clip(["red"], form="avi", size=(64, 48))
+    data = clip(["red"], form="avi", codec="rawvideo", size=(64, 48), each=2)
     place = data.index(b"strf") + 12
     huge = data[:place] + (60_000).to_bytes(4, "little") * 2 + data[place + 8 :]
     assert decoder.decode(data).width == 64
-    code, _ = refused(decoder, huge)
-    assert code in ("video-too-large", "video-unreadable")
+    assert refused(decoder, huge)[0] in ("video-too-large", "video-unreadable")
 
 
 def test_a_bomb_costs_no_more_than_its_limit():
     """Little to send, much to decode: hours of a still picture."""
-    data = clip(["red"] * 60, each=50, size=(640, 480), gop=3_000)
-    assert len(data) < 3_000_000
+    data = clip(["red"] * 20, each=50, size=(640, 480), gop=3_000)
+    assert len(data) < 1_000_000
     with VideoDecoder(cpu_s=0.2) as strict:
         start = time.monotonic()
         assert refused(strict, data, way="shots")[0] == "video-too-slow"
@@ -195,11 +193,12 @@ def test_a_bomb_costs_no_more_than_its_limit():
         assert len(strict.decode(data, most=1).frames) == 1  # its first frame is cheap
 
 
-def test_memory_that_is_not_there(decoder):
-    data = clip(["red"], size=(3840, 2160), each=2)
-    with VideoDecoder(memory_mb=192) as small:
-        assert refused(small, data)[0] in ("video-too-large", "video-refused")
-    assert decoder.decode(data).width == 3840
+def test_memory_that_is_not_there():
+    data = clip(["red"], size=(6000, 4000), each=1)
+    with VideoDecoder(memory_mb=192, most_pixels=30_000_000) as small:
+        assert refused(small, data)[0] in ("video-too-large", "video-unreadable")
+    with VideoDecoder(most_pixels=30_000_000) as large:
+        assert large.decode(data).width == 6000
 
 
 def test_asking_for_more_than_the_decoder_has_room_for(decoder):
@@ -262,8 +261,6 @@ def test_a_program_that_hangs_is_ended():
 def test_who_waits_too_long_is_told():
     with VideoDecoder(patience_s=0.05) as other:
         other.decode(clip(["red"]))
-        held = threading.Event()
         with other._programs._pool.taken(1, new=False), pytest.raises(Unavailable) as caught:
             other.decode(clip(["red"]))
-        held.set()
     assert caught.value.code == "decoder-busy"

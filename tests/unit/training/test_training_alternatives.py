@@ -85,7 +85,9 @@ def test_lives_are_what_features_see_at_every_moment(world):
     state, lives = HistoryState(world), Lives.of(system, world)
     everything = np.arange(ITEMS)
     moments = np.random.default_rng(9).integers(START - HOUR, START + 520 * HOUR, 200)
-    for at in [*moments.tolist(), *world.known.tolist(), *(world.known + 1).tolist()]:
+    edges = np.concatenate([world.known, world.since, world.until])
+    edges = edges[edges != NEVER]
+    for at in [*moments.tolist(), *edges.tolist(), *(edges + 1).tolist(), *(edges - 1).tolist()]:
         moment = np.array([at])
         there = state.column(event, KNOWN_AT, everything, moment) != NEVER
         expected = everything[there & alive.mask(everything, state, moment)]

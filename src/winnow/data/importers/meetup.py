@@ -9,8 +9,8 @@ The data were collected once, when everything had happened, so not everything in
 - When an event was announced is told by `created` where the file has it. Where not, an event is taken as announced by
   the first answer to it, whoever gave it; one that nobody ever answered is left out. What an answer was a reaction to
   is so known only from the second one on.
-- An answer has the time of its last change (`mtime`): what it had been before is not told. A yes is a registration, a
-  no takes it back (or says no from the start).
+- An answer has the time of its last change (`mtime`): what it had been before is not told, so an answer that was
+  changed later announces nothing either. A yes is a registration, a no takes it back (or says no from the start).
 - Title, text, start and venue of an event are those of the day of collection, whatever they had been before. How many
   came in the end is left out, and so are the rating of a group and the topics of a member, which nobody dates.
 - Who left a group is not among its members; somebody who came back joined when they came back.
@@ -66,7 +66,7 @@ def announced(path: Path) -> pl.DataFrame:
         NotFound: `missing-file`.
     """
     raw = read(path, "events").unique("id", keep="first", maintain_order=True)
-    answers = read(path, "rsvps").group_by(id="event_id").agg(first=_time("created").min())
+    answers = read(path, "rsvps").group_by(id="event_id").agg(first=_time("mtime").min())
     rows = raw.join(answers, on="id", how="left")
     created = pl.coalesce(*([_time("created")] if "created" in raw.columns else []), "first")
     starts = _time("time")
@@ -75,7 +75,7 @@ def announced(path: Path) -> pl.DataFrame:
         event_id="id", group="group_id", venue="venue_id", title="name",
         text=pl.col("description").map_elements(plain, return_dtype=pl.String), created_at=created, starts_at=starts,
         ends_at=starts + lasts.cast(pl.Int64) * _MILLI, changed_at=created,
-        utc_offset_h=pl.col("utc_offset").cast(pl.Float64) / _HOUR, price=_number(raw, "fee_amount", None),
+        utc_offset_h=(pl.col("utc_offset").cast(pl.Float64) / _HOUR).round(6), price=_number(raw, "fee_amount", None),
         capacity=_number(raw, "rsvp_limit", None),
     ).filter(pl.col("created_at").is_not_null()).sort("created_at", "event_id")  # fmt: skip
 

@@ -130,7 +130,7 @@ class GraphNet(nn.Module):
         """Network outputs of pairs `one` and `two`, as of `moment`, int64 [B, C] each."""
         one, two = (batch[side].flatten().numpy() for side in ("one", "two"))
         vectors = self.vectors(np.append(one, two), np.append(two, one), np.tile(batch["moment"].flatten().numpy(), 2))
-        first, second = (v.unflatten(0, batch["one"].shape) for v in vectors.chunk(2))
+        first, second = (v.reshape(*batch["one"].shape, -1) for v in vectors.chunk(2))
         return self.pair.logits({**batch, "first": first, "second": second})  # type: ignore[operator,no-any-return]
 
     def vectors(self, rows: NDArray[np.int64], but: NDArray[np.int64], moments: NDArray[np.int64]) -> Tensor:
@@ -145,11 +145,11 @@ class GraphNet(nn.Module):
         again = np.repeat(own, each) & ((ends == np.repeat(rows, each)) | (ends == np.repeat(but, each)))
         h0 = [
             self.known(rows, near.degrees),
-            self.known(ids, around.degrees).unflatten(0, (-1, many)),
-            self.known(ends, self.sampler.degrees(ends, latest) - again).unflatten(0, (-1, further)),
+            self.known(ids, around.degrees).reshape(len(rows), many, -1),
+            self.known(ends, self.sampler.degrees(ends, latest) - again).reshape(len(ids), further, -1),
         ]
         there, beyond = _present(near.rows), _present(around.rows)
-        m1 = _mean(h0[2], beyond).unflatten(0, (-1, many))
+        m1 = _mean(h0[2], beyond).reshape(len(rows), many, -1)
         state = torch.cat([h0[1], self.layers.first(h0[1], m1), m1], -1)
         size = self.layers.out.out_features
         found: Tensor = self.layers({"own": h0[0], "near": _mean(state, there)})[..., :size]

@@ -37,7 +37,7 @@ def fit(declared: GraphSage, train: Examples, valid: Examples, run: Run) -> None
     inputs = Inputs.fit(sides.without(train), least=declared.least, history=())
     own = own_inputs(sides, web.people, declared.least)
     arrays, held_out = (_arrays(inputs, part, heads) for part in (train, valid))
-    options = Options(declared.epochs, declared.batch_size, declared.learning_rate, declared.reg)
+    options = Options(declared.epochs, declared.batch_size, declared.learning_rate, declared.reg, declared.patience)
     with seeded(run):
         net = built(declared, inputs, own, web=web, types=tuple(heads.values()), seed=run.seed)
         ranking.fit(net, arrays, held_out, options=options, run=run, key=declared_key(declared, train))

@@ -1,0 +1,113 @@
+"""Clips come in by API and from a folder, are found by text, and the moment that suits it best comes back."""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("av", reason="pip install 'winnow-engine[video]'")
+sys.path.append(str(Path(__file__).parents[1] / "unit" / "media"))
+
+from video_samples import clip  # noqa: E402
+
+from winnow.core.errors import InputError, NotFound  # noqa: E402
+from winnow.core.time import now_us  # noqa: E402
+from winnow.media.video_reel import Reel, chosen  # noqa: E402
+from winnow.project import Project  # noqa: E402
+from winnow.serving.clips import moments, shown, watched  # noqa: E402
+
+SYSTEM = """
+import winnow as w
+from winnow import days, hours, labels, ms, sources
+
+query = w.Table("query", key="query_id", columns={"text": w.text})
+clip = w.Table("clip", key="clip_id", columns={
+    "file": w.video, "kind": w.category, "duration_s": w.number(at_least=0), "width": w.number, "height": w.number,
+    "uploaded_at": w.time, "look": w.category})
+both = {"query": query, "clip": clip}
+seen = w.Events("impression", refs=both, fields={"surface": w.category, "position": w.number(at_least=0)})
+click = w.Events("click", refs=both)
+text = w.embed(query.text, encoder=w.HashedWords(size=64), size=64)
+frames = w.embed(clip.file, encoder=w.Frames(frames=4), size=4 * w.ColourGrid().size)
+model = dict(embedding_size=16, epochs=30, batch_size=32, learning_rate=5e-3, components=16, dropout=0.0)
+system = w.System(
+    "clips", w.Frame(business="people find the clip they mean", predict="what a text describes", p99=ms(500)),
+    w.Labels(of=seen, within=hours(1), heads={"click": labels.any(click)}), [],
+    retrieval=w.Ladder(L0=w.Popularity(), L1=w.TextVideo(text, frames, **model),
+                       L2=w.TextVideo(text, frames, pool="attention", **model)),
+    pipeline=w.Pipeline(sources=[sources.Nearest(limit=20)], candidates=20, size=5), retrain=w.Retrain(every=days(7)),
+)
+"""
+COLOURS = ("red", "green", "blue", "grey")
+DAY = 86_400_000_000
+
+
+def two(first, second, *, each=5):
+    """A clip of two scenes."""
+    return clip([first, second], each=each, gop=each, size=(96, 64))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Clips of one colour and the words that people asked with before they clicked on them, trained and promoted."""
+    root = tmp_path_factory.mktemp("clips")
+    (root / "shop" / "systems").mkdir(parents=True)
+    (root / "shop" / "systems" / "clips.py").write_text(SYSTEM)
+    (root / "shop" / "winnow.toml").write_text("")
+    for colour in COLOURS:
+        (root / "films" / colour).mkdir(parents=True)
+        for number in range(4):
+            size = (96 + 16 * number, 64)
+            (root / "films" / colour / f"{number}.mp4").write_bytes(clip([colour], each=4 + number, size=size))
+    with Project(root / "shop") as project:
+        start = now_us() - 12 * DAY
+        for file in sorted((root / "films").rglob("[0-9].mp4")):  # as they would have come twelve days ago
+            taken = project.collection.clips.take(file.read_bytes())
+            row = {"clip_id": file.relative_to(root / "films").with_suffix("").as_posix(), "file": taken.file}
+            assert project.intake.rows("clip", [row | {"changed_at": start - DAY}], backfill=True).accepted == 1
+        _asked(project, start)
+        outcome = project.train("clips", promote=True, threads=1)
+        assert outcome is not None
+        yield project
+
+
+def _asked(project, start):
+    """Ten days in which people asked for a colour and clicked on a clip of it."""
+    rng = np.random.default_rng(0)
+    texts = [
+        f"{word} {colour} {noun}" for colour in COLOURS for word in ("a", "the", "very") for noun in ("clip", "thing")
+    ]
+    asking = [{"query_id": f"q{i}", "text": text, "changed_at": start} for i, text in enumerate(texts)]
+    project.intake.rows("query", asking, backfill=True)
+    events = {"impression": [], "click": []}
+    for number in range(800):
+        place = int(rng.integers(len(texts)))
+        colour, at = texts[place].split()[1], start + number * DAY // 80
+        row = {"query": f"q{place}", "clip": f"{colour}/{rng.integers(4)}", "at": at}
+        events["impression"].append(row | {"event_id": f"i{number}", "surface": "search", "position": 0})
+        events["click"].append(row | {"event_id": f"c{number}", "at": at + 1000})
+    for kind, rows in events.items():
+        receipt = project.intake.events([{"type": kind} | row for row in rows], backfill=True)
+        assert receipt.accepted == len(rows), receipt.problems
+
+
+def asked(project, text, key):
+    """The reply to a text that nobody has sent before."""
+    project.intake.rows("query", [{"query_id": key, "text": text}])
+    return _until(lambda: project.runtime.rank("clips", {"user": key, "size": 5}), lambda reply: reply["items"])
+
+
+def _until(make, holds, seconds=60):
+    began = time.monotonic()
+    while not holds(found := make()):
+        assert time.monotonic() - began < seconds
+        time.sleep(0.05)
+    return found
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_text_finds_its_clips(project, colour):
+    reply = asked(project, f"some {colour} film", f"new-{colour}")
+    assert [item["id"].split("/")[0] for item in reply["items"][:4]] == [colour] * 4
