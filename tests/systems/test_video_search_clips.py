@@ -99,10 +99,10 @@ def asked(project, text, key):
     return _until(lambda: project.runtime.rank("clips", {"user": key, "size": 5}), lambda reply: reply["items"])
 
 
-def _until(make, holds, seconds=60):
+def _until(make, holds, seconds=8):
     began = time.monotonic()
     while not holds(found := make()):
-        assert time.monotonic() - began < seconds
+        assert time.monotonic() - began < seconds, found
         time.sleep(0.05)
     return found
 

@@ -40,7 +40,9 @@ def new(
         out.print(f"Left out, for the data does not have it: {', '.join(made.left_out)}", highlight=False)
     out.print(f"Made {', '.join(made.files)}", highlight=False)
     step = f"winnow import mapping {data or 'FOLDER'} --mapping {place}/mapping.toml --project {place}"
-    out.print(f"Next: {'look over' if data or mapping else 'fill in'} {place}/mapping.toml, then {step}", highlight=False)
+    out.print(
+        f"Next: {'look over' if data or mapping else 'fill in'} {place}/mapping.toml, then {step}", highlight=False
+    )
 
 
 def _shown(said: str) -> str:

@@ -132,7 +132,9 @@ def _dues(
         if move == "train":
             yield Due(system.name, move, _train_at(last, trained, every), every, last)
         elif trained is not None:
-            since = max(trained, _counted(last, every)) if last is None or last.state == "done" else _counted(last, every)
+            since = (
+                max(trained, _counted(last, every)) if last is None or last.state == "done" else _counted(last, every)
+            )
             yield Due(system.name, move, since + to_us(every), every, last)
 
 

@@ -68,7 +68,7 @@ class Spots:
         known = np.flatnonzero(~(np.isnan(lat) | np.isnan(lon)))
         cells = cell(lat[known], lon[known])
         minutes = np.clip(times[known] // (60 * MICROS) + (1 << 25), 0, (1 << 31) - 1)
-        order = np.argsort(cells << 31 | minutes, kind="stable")
+        order = np.argsort(cells << 31 | minutes)
         found, starts = np.unique(cells[order], return_index=True)
         kept = known[order]
         return cls(found, np.append(starts, len(kept)), rows[kept], times[kept], unit(lat[kept], lon[kept]))

@@ -1,6 +1,7 @@
 """A search: by text, by picture, by a part of one, or by an item of the collection."""
 
 import hashlib
+import math
 import time
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -14,7 +15,9 @@ from winnow.core.candidates import Candidates
 from winnow.core.errors import InputError, NotFound, Problem
 from winnow.core.system import System
 from winnow.serving import policy
+from winnow.serving.clips import moments
 from winnow.serving.desk import Desk
+from winnow.serving.hydrate import hydrate
 from winnow.serving.kit import Kit
 from winnow.serving.pictures import PictureFiles
 from winnow.serving.query import Query
@@ -23,6 +26,8 @@ from winnow.serving.search_text import (
     LONGEST,
     Cause,
     Correction,
+    Understood,
+    asked_as,
     by_text,
     causes,
     named,
@@ -153,8 +158,25 @@ def _by_text(desk: Desk, request: SearchRequest, options: dict[str, Any], *, log
     meant = understood(desk, request.text, language=request.language, correct=request.correct)
     reply = ranked(desk, meant, log=log, **options)
     why = () if reply.items else causes(desk, meant, options)
-    return _answer(desk, reply, named(meant.text, meant.language), text=meant.text, corrected=meant.corrected,
+    found = _answer(desk, reply, named(meant.text, meant.language), text=meant.text, corrected=meant.corrected,
                    unknown=meant.unknown, why_empty=why)  # fmt: skip
+    return msgspec.structs.replace(found, items=_with_moments(desk, meant, options, found.items))
+
+
+def _with_moments(desk: Desk, meant: Understood, options: dict[str, Any], items: list[Found]) -> list[Found]:
+    """The items with the second that fits best, and the picture of it, where they are videos that we hold."""
+    if desk.clips is None or not items:
+        return items
+    rows = desk.ids.rows(desk.system.labels.item.name, [item.id for item in items])
+    at = moments(desk.clips, rows, hydrate(asked_as(desk, meant, options), desk.kit, desk.ids), desk.kit)
+    return [_with_moment(desk, *pair) for pair in zip(items, at.tolist(), strict=True)]
+
+
+def _with_moment(desk: Desk, item: Found, at: float) -> Found:
+    if math.isnan(at):
+        return item
+    place = f"/v1/systems/{quote(desk.system.name)}/videos?id={quote(item.id, safe='')}&at={at:.3f}"
+    return msgspec.structs.replace(item, moment_s=round(at, 3), thumbnail=place)
 
 
 def _by_picture(desk: Desk, request: SearchRequest, options: dict[str, Any], *, log: bool) -> SearchReply:

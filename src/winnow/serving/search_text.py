@@ -125,10 +125,17 @@ def ranked(desk: Desk, meant: Understood, *, log: bool = True, **options: Any) -
         log: whether the reply, and the text, are logged.
         **options: of a rank request.
     """
-    return desk.rank(_request(desk, meant, options), log=log, introduced=True)
+    return desk.rank(asked_as(desk, meant, options), log=log, introduced=True)
 
 
-def _request(desk: Desk, meant: Understood, options: dict[str, Any]) -> RankRequest:
+def asked_as(desk: Desk, meant: Understood, options: dict[str, Any]) -> RankRequest:
+    """The request that a text comes to.
+
+    Args:
+        desk: of the system.
+        meant: the text.
+        options: of a rank request.
+    """
     source = asker(desk.system)
     about: dict[str, Any] = {source.of.columns[-1]: meant.text}
     column = source.language.columns[-1] if source.language is not None else ""
@@ -142,7 +149,7 @@ def _request(desk: Desk, meant: Understood, options: dict[str, Any]) -> RankRequ
 def causes(desk: Desk, meant: Understood, options: dict[str, Any]) -> tuple[Cause, ...]:
     """Why a search by text found nothing: which word or filter emptied it, and what to relax."""
     source, kit = asker(desk.system), desk.kit
-    query = hydrate(_request(desk, meant, options), kit, desk.ids)
+    query = hydrate(asked_as(desk, meant, options), kit, desk.ids)
     try:
         return tuple(_causes(source.words(kit), meant, query.conditions, source.spoken(query)))
     except Unavailable:

@@ -45,7 +45,7 @@ class Stored(Source):
     asked for, and kept by the process that did.
 
     Args:
-        of: the source; it keeps its name, and gives the reasons.
+        of: the source; its name, its limit and its reasons hold.
         within: how old a list may be.
         keep: how many of each list are kept.
     """
@@ -53,6 +53,9 @@ class Stored(Source):
     of: Source
     within: timedelta = field(kw_only=True, default=days(7))
     keep: int = field(kw_only=True, default=300)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limit", self.of.limit)
 
     @property
     def name(self) -> str:

@@ -77,7 +77,7 @@ ranking = w.Ladder(L0=mutual, L1=trees, L2=(w.Blend((net, trees)), net))
 network = people.Network(friends, but=(blocked,), private=candidate.private_ties)
 pipeline = w.Pipeline(
     sources=[
-        people.FriendsOfFriends(network, limit=300), people.Walk(network, limit=150),
+        people.FriendsOfFriends(network, limit=300), w.Stored(people.Walk(network, limit=150), within=days(7)),
         *(people.Same(getattr(person, c), to=getattr(candidate, c), newest=candidate.joined_at, told=told, limit=100)
           for c, told in (("school", "both went to {item}"), ("work", "both worked at {item}"),
                           ("groups", "both in {item}"))),

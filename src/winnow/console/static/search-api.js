@@ -1,4 +1,4 @@
-// The routes of a search by picture.
+// The routes of a search, by picture and by text.
 
 import { Refused } from "./api.js";
 
@@ -19,7 +19,8 @@ export async function systems() {
   const { items } = await json(send("GET", "/v1/systems"));
   return Promise.all(items.map(async (item) => {
     const { declaration } = await json(send("GET", `/v1/systems/${encodeURIComponent(item.name)}`));
-    return { ...item, roles: Object.keys(declaration.labels.of.refs) };
+    const text = (declaration.pipeline.sources ?? []).some((source) => source.kind === "Lexical");
+    return { ...item, text, roles: Object.keys(declaration.labels.of.refs) };
   }));
 }
 
@@ -32,3 +33,8 @@ export function look(system, { id, file, box }, size) {
 
 export const thumbnail = async (system, id, side = 256) =>
   (await send("GET", `/v1/systems/${encodeURIComponent(system)}/pictures?${new URLSearchParams({ id, side })}`)).blob();
+
+export const find = (system, asked) =>
+  json(send("POST", `/v1/systems/${encodeURIComponent(system)}/search`, JSON.stringify(asked), "application/json"));
+
+export const frame = async (place) => (await send("GET", place)).blob();

@@ -65,7 +65,9 @@ def closed(system: System, names: frozenset[str]) -> frozenset[str]:
     """Names with what refers to them: columns that point to a table, events about its rows."""
     tables, events = shared.tables([system]).values(), shared.events([system]).values()
     while True:
-        more = {f"{t.name}.{c}" for t in tables for c, kind in t.columns.items() if kind.table and kind.table.name in names}
+        more = {
+            f"{t.name}.{c}" for t in tables for c, kind in t.columns.items() if kind.table and kind.table.name in names
+        }
         more |= {e.name for e in events if any(table.name in names for table in e.refs.values())}
         if more <= names:
             return names

@@ -104,7 +104,10 @@ class Text:
         runs = [(kept, [s for _, s in run]) for kept, run in groupby(items, key=lambda item: id(item[0]) not in gone)]
         for i, (kept, run) in enumerate(runs):
             if not kept:
-                before, after = (runs[i - 1][1][-1][1] if i else None), (runs[i + 1][1][0][0] if runs[i + 1 :] else None)
+                before, after = (
+                    (runs[i - 1][1][-1][1] if i else None),
+                    (runs[i + 1][1][0][0] if runs[i + 1 :] else None),
+                )
                 yield self._cut((run[0][0], run[-1][1]), before, after), ""
         left = [span for kept, run in runs if kept for span in run]
         if isinstance(node, ast.Tuple) and len(left) == 1 < len(items):

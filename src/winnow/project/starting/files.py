@@ -65,7 +65,9 @@ class Column:
             return None
         found = {s: self.texts.str.contains(s, literal=True).mean() or 0 for s in _SEPARATORS}
         best = max(found, key=lambda s: found[s])
-        short = (self.texts.str.split(best).list.eval(pl.element().str.len_chars().max()).list.first().median() or 0) < 25  # type: ignore[operator]
+        short = (
+            self.texts.str.split(best).list.eval(pl.element().str.len_chars().max()).list.first().median() or 0
+        ) < 25  # type: ignore[operator]
         return best if found[best] >= 0.2 and short else None  # type: ignore[operator]
 
     @property
@@ -130,7 +132,11 @@ class File:
     def holding(self, others: Column) -> Column | None:
         """The column whose values are nearly all among those of another one: a reference to it."""
         known = others.texts.unique()
-        shares = ((c, c.texts.is_in(known.implode()).mean() or 0) for c in self.columns.values() if c.grouped or c.distinct > 50)
+        shares = (
+            (c, c.texts.is_in(known.implode()).mean() or 0)
+            for c in self.columns.values()
+            if c.grouped or c.distinct > 50
+        )
         best = max(((c, s) for c, s in shares if s >= 0.9), key=lambda p: p[1], default=None)  # type: ignore[operator, type-var, return-value]
         return best[0] if best else None
 

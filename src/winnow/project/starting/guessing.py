@@ -170,7 +170,9 @@ def _logs(system: System, logs: list[File], things: tuple[File | None, File | No
     for file, action, value in sorted(said, key=lambda s: len(done(s[2] or s[0].thing, about)) or 9):
         names = [n for n in done(value or file.thing, about) if n not in made.events] or _first(system, made, value)
         if not names:
-            made.unsure.append(f"{file.name}: {f'`{value}`' if value else 'its rows'} mean no event of this system; left out")
+            made.unsure.append(
+                f"{file.name}: {f'`{value}`' if value else 'its rows'} mean no event of this system; left out"
+            )
             continue
         made.events[names[0]] = _event(about[names[0]], file, things, where=(action, value), made=made)
     _only_one(system, made, about)
@@ -191,7 +193,9 @@ def _only_one(system: System, made: Guess, about: Mapping[str, Events]) -> None:
     """Where people do one thing only, it is what the first head is made of."""
     feedback = [n for n in made.events if n != system.labels.of.name]
     if len(feedback) == 1 and (first := first_event(system)) != feedback[0] and first in about:
-        made.unsure.append(f"there is one thing that people do: it is called `{first}`, which the system predicts first")
+        made.unsure.append(
+            f"there is one thing that people do: it is called `{first}`, which the system predicts first"
+        )
         made.events[first] = made.events.pop(feedback[0])
 
 
@@ -211,7 +215,9 @@ def _event(
 ) -> Found:
     person, item = _ends(file, things)
     roles = list(event.refs)
-    columns = {role: _quoted(c.name if c else "") for role, c in zip((roles[0], roles[-1]), (person, item), strict=True)}
+    columns = {
+        role: _quoted(c.name if c else "") for role, c in zip((roles[0], roles[-1]), (person, item), strict=True)
+    }
     for role, column in zip(("person", "item"), (person, item), strict=True):
         made.unsure += [] if column else [f"{file.name}: no column found for the {role}; fill it in"]
     taken = {c.name for c in (person, item, file.time) if c} | {where[0]}
@@ -258,4 +264,8 @@ def _said(column: Column, kind: Kind | None, wanted: str) -> str:
 def _moment(column: Column | None) -> str:
     if column is None:
         return '{ column = "" }'
-    return f'{{ column = {_quoted(column.name)}, unit = "{column.unit}" }}' if column.unit else f"{{ column = {_quoted(column.name)} }}"
+    return (
+        f'{{ column = {_quoted(column.name)}, unit = "{column.unit}" }}'
+        if column.unit
+        else f"{{ column = {_quoted(column.name)} }}"
+    )

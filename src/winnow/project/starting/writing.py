@@ -37,7 +37,9 @@ def told(kind: Kind, readers: list[str]) -> str:
     others = dict.fromkeys(r for r in readers if r != "feature")
     said = [f"{features} feature{'s' * (features != 1)}"] * bool(features) + list(others)
     what = f"{kind.storage}" + (f" of {kind.table.name}" if kind.table else "")
-    return f"{what}; {'read by ' + ', '.join(said) if said else 'shown to people' if kind.storage == 'text' else 'kept'}"
+    return (
+        f"{what}; {'read by ' + ', '.join(said) if said else 'shown to people' if kind.storage == 'text' else 'kept'}"
+    )
 
 
 def guessed(name: str, guess: Guess, called: Callable[[str], str]) -> str:
@@ -71,7 +73,7 @@ def skeleton(name: str, system: System) -> str:
     """A mapping to fill in: every table, event and column of a system, what it is, and whether it may be left out."""
     readers, labels = uses(system), system.labels
     needed = {labels.user.name, labels.item.name}
-    parts = [_HEAD.format(name=name), "# Fill in what stands as \"?\"; lines with # before them may be left out.\n"]
+    parts = [_HEAD.format(name=name), '# Fill in what stands as "?"; lines with # before them may be left out.\n']
     for table in shared.tables([system]).values():
         parts.append("\n".join(_commented(_table(table, readers), table.name in needed)))
     for event in shared.events([system]).values():
@@ -105,7 +107,11 @@ def _event(event: Events, readers: dict[str, list[str]]) -> Iterator[str]:
 def notes(name: str, template: str, *, data: str, folder: str, found: bool) -> str:
     """A README with the next commands."""
     check = "It was guessed from the files: look it over." if found else "Fill it in first, then cut the system to it:"
-    cut = "" if found else f"```\nwinnow new {name} --from {template} --mapping {folder}/mapping.toml --folder {folder} --again\n```\n\n"
+    cut = (
+        ""
+        if found
+        else f"```\nwinnow new {name} --from {template} --mapping {folder}/mapping.toml --folder {folder} --again\n```\n\n"
+    )
     return f"""# {name.replace("_", " ").capitalize()}
 
 Started from `{template}`. The system is `systems/{name}.py`: yours to change. `mapping.toml` says which of your files
@@ -121,5 +127,3 @@ Importing again adds nothing twice. `winnow validate --project {folder}` checks 
 `winnow evaluate {name} --project {folder}` shows how good each model is, `winnow explain {name} --user ID --project
 {folder}` why a list is as it is.
 """
-
-
