@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from benchmarks.evidence import FOLDER, ROOT
+
 from winnow import systems
 
 README = ROOT / "README.md"

@@ -20,12 +20,11 @@ from winnow.serving.hydrate import hydrate
 from winnow.serving.ingester import LIVE, Ingester
 from winnow.serving.renew import Renewal
 from winnow.serving.request import RankRequest
-from winnow.simulation.acquaint_history import AcquaintImporter
 from winnow.simulation.acquaint_world import AcquaintSize, AcquaintWorld
+from winnow.simulation.importer import FILE, AcquaintImporter
 
 NAME = "people_you_may_know"
 SIZE = AcquaintSize(people=220, days=30)
-FILE = "world.json"
 _made, _numbers = {}, count()
 
 

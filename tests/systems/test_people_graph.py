@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from acquaint_fixtures import FILE, NAME, SIZE, People, quick_people
+from acquaint_fixtures import FILE, NAME, SIZE, opened, quick_people
 
 from winnow.core.time import now_us
 from winnow.data.importers import load
@@ -14,6 +14,8 @@ from winnow.project import Project
 from winnow.simulation.acquaint_history import AcquaintImporter
 from winnow.simulation.acquaint_world import AcquaintWorld
 from winnow.training.dataset import build
+
+pytestmark = pytest.mark.heavy
 
 
 def learning_from_the_graph():
@@ -70,10 +72,11 @@ def test_people_are_told_by_their_columns_and_ties_and_by_nothing_else(folder):
 
 
 def test_it_serves(folder):
-    with People(folder) as people:
-        shown = people.shown("p3", size=10)
+    with opened(folder) as people:
+        (who,) = people.ids.ids("person", np.array([3]))
+        shown = people.shown(who, size=10)
         assert len(shown) == 10
-        assert "p3" not in shown
+        assert who not in shown
         (vectors,) = folder.glob("releases/*/*/retrieval/L2-GraphVectors/item_vectors.npy")
         assert np.isfinite(np.load(vectors)).all()
         people.post(person=[{"person_id": "newcomer"}])

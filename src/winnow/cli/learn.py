@@ -69,7 +69,8 @@ def _print_plan(dues: "list[Due]", *, as_json: bool = False) -> None:
     rows = [
         {
             "system": d.system, "move": d.move, "every": short(d.every),
-            "due": "now" if d.at <= now_us() else iso(d.at)[:16], "last": f"{d.last.state}: {d.last.what}" if d.last else "",
+            "due": "now" if d.at <= now_us() else iso(d.at)[:16],
+            "last": f"{d.last.state}: {d.last.what}" if d.last else "",
         }
         for d in dues
     ]  # fmt: skip

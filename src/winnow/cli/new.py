@@ -13,7 +13,7 @@ def new(
     data: Path | None = None, mapping: Path | None = None, folder: Path | None = None, again: bool = False,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Start a system of your own from one in the box: its file under your name, a mapping for your data, the next steps.
+    """Start a system of your own from one in the box: a file under your name, a mapping for your data, next steps.
 
     Args:
         name: Of your system: small letters, digits and _.

@@ -18,6 +18,7 @@ from winnow.http import app as http
 from winnow.http import errors
 from winnow.http.process import project_folder
 from winnow.project import Project
+from winnow.serving.search_text import by_text
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _HEADERS = {
@@ -28,7 +29,7 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-_INDEX, _SEARCH, _REVIEW = "index.html", "search.html", "review.html"
+_INDEX, _SEARCH, _REVIEW, _TEXT = "index.html", "search.html", "review.html", "search-text.html"
 _PLACES = {"/review": _REVIEW, "/appeals": "appeals.html"}
 
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
@@ -53,6 +54,8 @@ def _index(project: Project) -> str:
     systems = project.systems.values()
     if systems and not any(s.pipeline.ranks for s in systems):
         return _REVIEW
+    if systems and all(map(by_text, systems)):
+        return _TEXT
     return _SEARCH if systems and all(s.alike and s.picture for s in systems) else _INDEX
 
 

@@ -14,7 +14,6 @@ from winnow.continual.online import Resumable
 from winnow.core.system import System
 from winnow.core.time import to_us
 from winnow.releases.registry import Registry
-from winnow.training.fit import names
 
 Move = Literal["monitor", "train", "update", "calibrate"]
 MOVES: tuple[Move, ...] = ("monitor", "train", "update", "calibrate")  # in this order when several are due
@@ -139,10 +138,11 @@ def _dues(
 
 
 def _train_at(last: Done | None, trained: int | None, every: timedelta) -> int:
-    moments = [trained] * (trained is not None) + [_counted(last, every)] * (last is not None)
-    if last is not None and last.state == "begun" and (trained is None or trained < last.at):
+    if last is None:
+        return 0 if trained is None else trained + to_us(every)
+    if last.state == "begun" and (trained is None or trained < last.at):
         return last.at
-    return max(moments) + to_us(every) if moments else 0
+    return max(trained or 0, _counted(last, every)) + to_us(every)
 
 
 def _counted(last: Done | None, every: timedelta) -> int:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from winnow.core.time import MICROS, days, minutes, to_us
-from winnow.data.importers.base import Importer, Part
+from winnow.data.importers.base import Part
 from winnow.simulation.acquaint_world import AcquaintWorld, Ties
 from winnow.simulation.people import Floats, Rows
 from winnow.simulation.reactions import examination
@@ -145,14 +144,3 @@ def best(score: Floats, allowed: Any, size: int) -> Rows:
     order = np.argsort(np.where(allowed, -score, np.inf), axis=1, kind="stable")[:, :size]
     return padded([row[ok] for row, ok in zip(order, np.take_along_axis(allowed, order, axis=1), strict=True)])
 
-
-class AcquaintImporter(Importer):
-    """People, ties, and what came of an older site's lists; the path is the folder of `AcquaintWorld.write`."""
-
-    name = "acquaintance"
-
-    def tables(self, path: Path) -> Iterator[Part]:
-        yield from acquaint_tables(AcquaintWorld.read(path / "world.json"))
-
-    def events(self, path: Path) -> Iterator[Part]:
-        yield from Past(AcquaintWorld.read(path / "world.json")).events()

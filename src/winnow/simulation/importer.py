@@ -6,6 +6,8 @@ from typing import ClassVar, Protocol
 
 from winnow.core.time import now_us
 from winnow.data.importers.base import Importer, Part
+from winnow.simulation.acquaint_history import Past, acquaint_tables
+from winnow.simulation.acquaint_world import AcquaintSize, AcquaintWorld
 from winnow.simulation.ads_past import AdPast
 from winnow.simulation.ads_world import AdSize
 from winnow.simulation.event_history import event_log, event_tables
@@ -109,6 +111,22 @@ class SearchImporter(Imagined):
         yield from search_events(SearchWorld.read(path / FILE))
 
 
+class AcquaintImporter(Imagined):
+    """People, the ties of a year, and what came of an older site's lists of people."""
+
+    name, system = "acquaintance", "people_you_may_know"
+
+    @staticmethod
+    def make(people: int, items: int) -> Writable:
+        return AcquaintWorld.make(AcquaintSize(people=people), until=now_us())
+
+    def tables(self, path: Path) -> Iterator[Part]:
+        yield from acquaint_tables(AcquaintWorld.read(path / FILE))
+
+    def events(self, path: Path) -> Iterator[Part]:
+        yield from Past(AcquaintWorld.read(path / FILE)).events()
+
+
 class AdsImporter(Imagined):
     """People, advertisers, ads, and what was shown and clicked."""
 
@@ -145,5 +163,6 @@ class EventsImporter(Imagined):
 
 
 WORLDS: tuple[type[Imagined], ...] = (
+    AcquaintImporter,
     WorldImporter, SocialImporter, AdsImporter, ListingsImporter, SearchImporter, EventsImporter,
 )  # fmt: skip

@@ -9,9 +9,10 @@ from winnow.data.importers.kuairand import KuaiRand
 from winnow.data.importers.mapping import Mapped
 from winnow.data.importers.meetup import Meetup
 from winnow.data.importers.movielens import MovieLens
+from winnow.data.importers.ties import TiesImporter
 
 BY_NAME: dict[str, type[Importer]] = {
-    kind.name: kind for kind in (KuaiRand, MovieLens, Avazu, Criteo, Frappe, Meetup, Airbnb)
+    kind.name: kind for kind in (KuaiRand, MovieLens, Avazu, Criteo, Frappe, Meetup, Airbnb, TiesImporter)
 }
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "Meetup",
     "MovieLens",
     "Summary",
+    "TiesImporter",
     "load",
 ]

@@ -26,6 +26,38 @@ def run(source: str, name: str = "template") -> dict[str, Any]:
     return module.__dict__
 
 
+def fitted(source: str, lacking: Iterable[str]) -> tuple[str, list[str]]:
+    """A system file without what is lacking, as far as it can stand without; and what had to stay.
+
+    What stays will be missing in every row: features of it are empty, and a model learns nothing from them.
+
+    Args:
+        source: text of a system file that is right.
+        lacking: `table`, `table.column`, `event`, `event.field`.
+
+    Raises:
+        InputError: `nothing-to-learn`, when nothing that a head is made of is there.
+    """
+    names = sorted(lacking, key=lambda name: ("." in name, name))
+    if {e.name for e in event_types(list(of(source).labels.heads.values()))} <= set(names):
+        cut(source, names)
+    if (whole := _sound(source, names)) is not None:
+        return whole, []
+    gone: list[str] = []
+    for name in names:
+        gone += [name] if _sound(source, [*gone, name]) is not None else []
+    return cut(source, gone), [name for name in names if name not in gone]
+
+
+def _sound(source: str, lacking: Iterable[str]) -> str | None:
+    """The file without what is lacking; None where it cannot stand without."""
+    try:
+        made = cut(source, lacking)
+        return None if of(made).find_problems() else made
+    except Exception:  # whatever a file says when a name of it is gone
+        return None
+
+
 def cut(source: str, lacking: Iterable[str]) -> str:
     """A system file without what rests on tables, columns, events and fields that are lacking.
 
@@ -169,7 +201,7 @@ def may_be_called(word: str, source: str) -> bool:
 
 
 def named(source: str, name: str, template: str, words: Mapping[str, tuple[str, str]]) -> str:
-    """A system file under another name, with a first line that says whose it is, and with other words for its tables."""
+    """A system file under another name, its first line says whose it is, and with other words for its tables."""
     parts = [renamed(part, words) for part in re.split(rf"\b{template}\b", source)]
     title = name.replace("_", " ").capitalize()
     return re.sub(r'^"""[^:\n]*: ', f'"""{title}: ', name.join(parts), count=1)
@@ -188,21 +220,21 @@ def widened(source: str, more: Mapping[str, Mapping[str, str]]) -> str:
     for call in (n for n in ast.walk(text.tree) if isinstance(n, ast.Call) and n.args):
         name = getattr(call.args[0], "value", None)
         columns = next((k.value for k in call.keywords if k.arg == "columns"), None)
-        if text.of(call.func) == "w.Table" and name in more and isinstance(columns, ast.Dict):
+        if text.of(call.func) == "w.Table" and isinstance(name, str) and name in more and isinstance(columns, ast.Dict):
             start, _ = text.span(columns)
             items = ", ".join(f'"{c}": {kind}' for c, kind in more[name].items())
             changes.append(((start + 1, start + 1), f"\n    {items},"))
             features += [f"w.column({variables[name]}.{c})" for c, kind in more[name].items() if kind != "w.text"]
-    listed = next((n.value for n in text.tree.body if _is_features(n)), None)
+    listed = next((n.value for n in ast.walk(text.tree) if isinstance(n, ast.Assign) and _is_features(n)), None)
     if features and listed is not None:
         start, _ = text.span(listed)
         changes.append(((start + 1, start + 1), f"\n    {', '.join(features)},"))
     return tidy(text.changed(changes))
 
 
-def _is_features(node: ast.stmt) -> bool:
-    target = node.targets[0] if isinstance(node, ast.Assign) else None
-    return isinstance(target, ast.Name) and target.id == "features" and isinstance(node.value, ast.List)  # type: ignore[attr-defined]
+def _is_features(node: ast.Assign) -> bool:
+    (target,) = node.targets
+    return isinstance(target, ast.Name) and target.id == "features" and isinstance(node.value, ast.List)
 
 
 def of(source: str) -> System:

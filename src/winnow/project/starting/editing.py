@@ -111,7 +111,7 @@ class Text:
                 yield self._cut((run[0][0], run[-1][1]), before, after), ""
         left = [span for kept, run in runs if kept for span in run]
         if isinstance(node, ast.Tuple) and len(left) == 1 < len(items):
-            yield (left[0][1],) * 2, ","  # type: ignore[misc]
+            yield (left[0][1],) * 2, ","
 
     def _cut(self, run: Span, before: int | None, after: int | None) -> Span:
         """A run of elements with the comma on one side of it: on that where the line goes on."""

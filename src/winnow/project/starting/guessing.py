@@ -243,7 +243,7 @@ def _ends(file: File, things: tuple[File | None, File | None]) -> tuple[Column |
     return person, item
 
 
-# How the mapping says it -----------------------------------------------------------------------------------------------
+# How the mapping says it --------------------------------------------------------------------------------------------
 
 
 def _quoted(name: str) -> str:

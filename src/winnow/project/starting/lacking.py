@@ -106,6 +106,9 @@ class Lacking:
         if isinstance(node, ast.IfExp) and self._dies(node.test, dead, local):
             self.swaps[id(node)] = node, node.orelse
             return self._dies(node.orelse, dead, local)
+        return self._parts_die(node, dead, local)
+
+    def _parts_die(self, node: ast.AST, dead: set[str], local: frozenset[str]) -> bool:
         if isinstance(node, ast.Call):
             return self._call(node, dead, local)
         if isinstance(node, ast.Dict):
@@ -174,7 +177,7 @@ class Lacking:
     def _declared(self, owner: str, columns: ast.Dict) -> None:
         """The columns of a table, the fields and roles of an event."""
         for key, value in zip(columns.keys, columns.values, strict=True):
-            if isinstance(key, ast.Constant) and f"{owner}.{key.value}" in self.names:
+            if isinstance(key, ast.Constant) and f"{owner}.{key.value!s}" in self.names:
                 self.gone.add(id(value))
 
     def _value(self, node: ast.AST, local: frozenset[str]) -> Any:
@@ -214,6 +217,6 @@ def _may_lack(made: Any, name: str | None) -> str:
         known = inspect.signature(made).parameters
     except (TypeError, ValueError):
         return ""
-    if name in known:
+    if name is not None and name in known:
         return "" if known[name].default is inspect.Parameter.empty else "default"
     return "any" if any(p.kind is p.VAR_KEYWORD for p in known.values()) else ""

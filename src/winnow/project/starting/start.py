@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-
 from winnow import systems as box
 from winnow.core.errors import Conflict, InputError, Problem
 from winnow.core.settings import Settings
@@ -59,7 +58,7 @@ def start(
         Conflict: `name-taken`.
         InputError: `bad-name`; `nothing-to-learn` when the data has too little for the template; `bad-mapping`.
     """
-    _check(name, folder, again=again or mapping is not None and not (folder / SYSTEMS / f"{name}.py").exists())
+    _check(name, folder, again=again)
     source = box.source(template)
     system = cutting.of(source)
     made = Guess()
@@ -73,14 +72,16 @@ def start(
     source = cutting.instead(source, _substitutes(system, lacks))
     if made.events and system.labels.of.name not in made.events and system.labels.waits:
         source = cutting.chosen(source)
-    source = cutting.named(cutting.cut(source, lacks), name, template, made.words)
-    _sound(source, lacks)
+    source, kept = cutting.fitted(source, lacks)
+    source = cutting.named(source, name, template, made.words)
+    if kept:
+        made.unsure.append(f"the data lacks {', '.join(kept)}, and the system cannot stand without: they stay, empty")
     text = writing.guessed(name, made, called) if data else "" if mapping else writing.skeleton(name, system)
     note = writing.notes(name, template, data=str(data or "FOLDER"), folder=str(folder), found=bool(data or mapping))
     written = _write(folder, name, {f"{SYSTEMS}/{name}.py": source, MAPPING: text, NOTES: note})
     found = {called(n): f for n, f in (*made.tables.items(), *made.events.items())}
     found = {n: replace(f, columns={called(c): s for c, s in f.columns.items()}) for n, f in found.items()}
-    return Started(str(folder), written, found, made.unsure, sorted(lacks))
+    return Started(str(folder), written, found, made.unsure, sorted(lacks - set(kept)))
 
 
 def _check(name: str, folder: Path, *, again: bool) -> None:
@@ -123,13 +124,6 @@ def _caller(source: str, made: Guess) -> Callable[[str], str]:
         if one == old or not cutting.may_be_called(one, source):
             del made.words[old]
     return lambda name: cutting.renamed(name, made.words)
-
-
-def _sound(source: str, lacks: set[str]) -> None:
-    """The cut file must be a right one."""
-    if problems := cutting.of(source).find_problems():
-        what = f"without {', '.join(sorted(lacks))} the system cannot stand: {'; '.join(p.what for p in problems)}"
-        raise InputError(Problem("nothing-to-learn", what, fix="bring more of it, or start from another system"))
 
 
 def _write(folder: Path, name: str, texts: dict[str, str]) -> list[str]:

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Iterable
 
-PEOPLE = frozenset(
-    "account buyer client customer follower guest listener member patron people person player reader shopper student "
-    "subscriber user viewer visitor who".split()
-)
-TIMES = frozenset("at date day happened moment occurred time timestamp ts when".split())
-ACTIONS = frozenset("action activity event feedback interaction kind type verb what".split())
-PERSONAL = frozenset("address birth birthday dob email gender mail name phone sex surname".split())
+PEOPLE = frozenset({
+    "account", "buyer", "client", "customer", "follower", "guest", "listener", "member", "patron", "people", "person",
+    "player", "reader", "shopper", "student", "subscriber", "user", "viewer", "visitor", "who",
+})  # fmt: skip
+TIMES = frozenset({"at", "date", "day", "happened", "moment", "occurred", "time", "timestamp", "ts", "when"})
+ACTIONS = frozenset({"action", "activity", "event", "feedback", "interaction", "kind", "type", "verb", "what"})
+PERSONAL = frozenset({
+    "address", "birth", "birthday", "dob", "email", "gender", "mail", "name", "phone", "sex", "surname",
+})  # fmt: skip
 _GROUPS = """
 author artist brand creator director maker manufacturer publisher seller studio vendor writer
 tags categories genre genres keywords labels shelves subjects tag topics

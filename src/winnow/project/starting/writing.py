@@ -8,7 +8,7 @@ from winnow.data.schema import EventField, Events, Kind, Path, Table
 from winnow.project import shared
 from winnow.project.starting.guessing import Found, Guess
 
-_HEAD = """# What of your files is what of `{name}`: left of `=` stands the name in systems/{name}.py, right of it yours.
+_HEAD = """# What of your files is what of `{name}`: left of `=` the name in systems/{name}.py, right of it yours.
 # A value may be "column", {{ column = "c", split = "|" }}, {{ column = "c", scale = 60 }}, {{ value = "the same" }}.
 """
 
@@ -74,10 +74,9 @@ def skeleton(name: str, system: System) -> str:
     readers, labels = uses(system), system.labels
     needed = {labels.user.name, labels.item.name}
     parts = [_HEAD.format(name=name), '# Fill in what stands as "?"; lines with # before them may be left out.\n']
-    for table in shared.tables([system]).values():
-        parts.append("\n".join(_commented(_table(table, readers), table.name in needed)))
-    for event in shared.events([system]).values():
-        parts.append("\n".join(_commented(_event(event, readers), event.name == labels.of.name)))
+    sections = [(_table(t, readers), t.name in needed) for t in shared.tables([system]).values()]
+    sections += [(_event(e, readers), e.name == labels.of.name) for e in shared.events([system]).values()]
+    parts += ["\n".join(_commented(section, needed)) for section, needed in sections]
     return "\n\n".join(parts) + "\n"
 
 
@@ -107,11 +106,8 @@ def _event(event: Events, readers: dict[str, list[str]]) -> Iterator[str]:
 def notes(name: str, template: str, *, data: str, folder: str, found: bool) -> str:
     """A README with the next commands."""
     check = "It was guessed from the files: look it over." if found else "Fill it in first, then cut the system to it:"
-    cut = (
-        ""
-        if found
-        else f"```\nwinnow new {name} --from {template} --mapping {folder}/mapping.toml --folder {folder} --again\n```\n\n"
-    )
+    again = f"winnow new {name} --from {template} --mapping {folder}/mapping.toml --folder {folder} --again"
+    cut = "" if found else f"```\n{again}\n```\n\n"
     return f"""# {name.replace("_", " ").capitalize()}
 
 Started from `{template}`. The system is `systems/{name}.py`: yours to change. `mapping.toml` says which of your files
