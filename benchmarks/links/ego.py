@@ -23,7 +23,8 @@ from winnow.retrieval.graph_walks import Walks, all_scores
 Ints = NDArray[np.int64]
 Columns = dict[str, NDArray[np.float32]]
 
-BUCKETS = ((0, 10), (10, 40), (40, 120), (120, 10_000))
+MOST = 10_000
+BUCKETS = ((0, 10), (10, 40), (40, 120), (120, MOST))
 _FOLDS, _ASKED, _TAUGHT = 3, 1_000, 400
 _SIZE = 24  # of a profile as numbers
 _WALKS = Walks(steps=6, kept=(3, 4, 6))
@@ -133,7 +134,9 @@ def judged(score: NDArray[Any], pairs: Pairs, lost: Ints, graph: Graph) -> dict[
     for low, high in BUCKETS:
         mine = (degree >= low) & (degree < high)
         if mine.any():
-            found[f"{low} to {high - 1} friends"] = _told(inverse[mine], who[mine])
+            found[f"{low} to {high - 1} friends" if high < MOST else f"{low} friends and more"] = _told(
+                inverse[mine], who[mine]
+            )
     return found
 
 

@@ -260,7 +260,7 @@ def row_of(world, key, like, **changed):
     row = {"listing_id": key, "title": "new", "text": all_.names[like], "host": "host-new",
            "city": f"city-{all_.city[like]}",
            "area": f"city-{all_.city[like]} area-{all_.area[like] % 6}", "kind": TYPES[all_.type[like]],
-           "lat": float(all_.lat[like] + 10 * all_.city[like]), "lon": float(all_.lon[like]),
+           "lat": float(all_.degrees[0][like]), "lon": float(all_.degrees[1][like]),
            "price": float(all_.price[like]), "rating": float(all_.rating[like]), "guests": float(all_.guests[like]),
            "beds": float(np.ceil(all_.guests[like] / 2))}  # fmt: skip
     return row | changed

@@ -88,9 +88,8 @@ class Company(Feature):
     def _count(self, view: View, person: Ints, item: Ints, at: Ints, *, size: int) -> Values:
         """The count for rows, float64 [size]; each argument is one for all, or one for each."""
         lists = [view.state.recent(a, (_as_wide(person, at),), at)[0] for a in recents_of(self.friends, self.k)]
-        guests = _each_once(view.state.recent(self.guests, (_as_wide(item, at),), at)[0])
-        row, place = np.nonzero(_among(guests, np.concatenate(lists, axis=1)))
-        guest = np.broadcast_to(guests, (size, self.last))[row, place]
+        guests = view.state.recent(self.guests, (_as_wide(item, at),), at)[0]
+        row, guest = _each_once(guests, _among(guests, np.concatenate(lists, axis=1)))
         who, what, moment = (np.broadcast_to(one, size)[row] for one in (person, item, at))
         there = standing(self.friends, view.state, who, guest, moment) & (guest != who)
         if isinstance(self.of, Bond) and self._ends:
@@ -112,15 +111,15 @@ def _as_wide(rows: Ints, at: Ints) -> Ints:
     return np.broadcast_to(rows, max(len(rows), len(at))).copy()
 
 
-def _each_once(lists: Ints) -> Ints:
-    """Rows of numbers with every repetition made -1, int64 [n, k]."""
-    lists = np.sort(lists, axis=1)
-    lists[:, 1:][lists[:, 1:] == lists[:, :-1]] = -1
-    return lists
+def _each_once(lists: Ints, chosen: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """The row and the number of what is chosen, each pair once, int64 [m] each."""
+    row, place = np.nonzero(chosen)
+    pairs = np.unique(row << _ROW_BITS | np.broadcast_to(lists, chosen.shape)[row, place])
+    return pairs >> _ROW_BITS, pairs & ((1 << _ROW_BITS) - 1)
 
 
 def _among(some: Ints, lists: Ints) -> NDArray[np.bool_]:
-    """Which numbers are in the list of their row, bool [n, k]; -1 is in none."""
+    """Which numbers are in the list of their row, bool [n, k]; -1 is in none. Either has one row for all, or n."""
     if len(lists) == 1:
         return np.isin(some, lists[lists >= 0])
     row = np.arange(len(lists))[:, None] << _ROW_BITS

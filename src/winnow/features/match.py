@@ -43,7 +43,7 @@ class Comparison(Composed):
     def sides(self, view: View) -> tuple[Values, Values]:
         """The feature of the item, [1 or n, ...], and of the last k, [1 or n, k, ...]; missing where there is none."""
         rows = self.to.values(view)[0].rows
-        past = view.others(self.of.paths[0].table, rows, named=self.to.names[0])
+        past = view.others(self.of.paths[0].table, rows, named=f"{self.to.names[0]} {self.to.ttl}")
         mine, theirs = (np.asarray(self.of.values(seen)[0]) for seen in (view, past))
         return mine, theirs.reshape(*rows.shape, *theirs.shape[1:])
 

@@ -121,4 +121,6 @@ class Collection:
 
 def _column(table: Table) -> tuple[str, str]:
     """The first column that names a file, and of what kind it is; empty where there is none."""
-    return next(((name, kind.media) for name, kind in table.columns.items() if kind.media in ("image", "video")), ("", ""))
+    return next(
+        ((name, kind.media) for name, kind in table.columns.items() if kind.media in ("image", "video")), ("", "")
+    )

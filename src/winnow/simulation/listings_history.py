@@ -25,7 +25,7 @@ def listing_tables(world: ListingWorld) -> Iterator[Part]:
         "listing_id": all_.ids, "changed_at": all_.listed_at, "title": all_.names, "text": all_.names,
         "host": [f"host-{h}" for h in all_.host],
         "city": [f"city-{c}" for c in all_.city], "area": [f"city-{a // AREAS} area-{a % AREAS}" for a in all_.area],
-        "kind": [TYPES[t] for t in all_.type], "lat": all_.lat + 10 * all_.city, "lon": all_.lon, "price": all_.price,
+        "kind": [TYPES[t] for t in all_.type], "lat": all_.degrees[0], "lon": all_.degrees[1], "price": all_.price,
         "rating": all_.rating, "beds": np.ceil(all_.guests / 2), "guests": all_.guests.astype(np.float64),
         "calendar": [world.calendar(row) for row in range(len(all_))], "listed_at": all_.listed_at,
     }).sort("changed_at")  # fmt: skip

@@ -77,6 +77,11 @@ class Listings:
         return [f"listing-{i:05d}" for i in range(len(self))]
 
     @cached_property
+    def degrees(self) -> tuple[Doubles, Doubles]:
+        """Latitude and longitude, float64 [L] each: cities lie ten degrees apart."""
+        return self.lat / 10 + 10.0 * (self.city % 9 - 4), self.lon / 10 + 10.0 * (self.city // 9 - 17)
+
+    @cached_property
     def names(self) -> list[str]:
         """A name tells the style of two listings in three."""
         kinds = ["home", "room", "bunk"]

@@ -19,7 +19,7 @@ from winnow.features.history import HistoryState
 from winnow.features.paper import Paper, moment
 from winnow.features.plan import Plan
 from winnow.features.recent import Last
-from winnow.features.view import Moments
+from winnow.features.view import Moments, View
 
 befriend, unfriend = (Tie(name, refs={"user": user, "other": user}) for name in ("befriend", "unfriend"))
 book, cancel = (Tie(name, refs={"user": user, "video": video}) for name in ("book", "cancel"))
@@ -216,6 +216,18 @@ def test_a_match_counts_what_is_alike_among_the_last_ones():
     band = w.match(w.bucket(w.column(event.price), edges=(5, 20)), last)
     assert ask(band, on) == pytest.approx(1 / 3)
     assert ask(w.match(w.weekday(event.starts_at), last, prior=(1, 7)), on, who="bob") == pytest.approx(1 / 7)
+
+
+def test_a_past_that_is_forgotten_is_not_that_which_is_remembered():
+    """Both have the same name, and are asked about in one plan."""
+    on = paper().event(register, "09:00", member="ann", event="in fiji")
+    brief = w.last(register.event, by=member, k=20, ttl=hours(1))
+    moments = Moments(np.array([moment("12:00")]), {t: np.array([on.row_of(t, key)])
+                      for t, key in (("member", "ann"), ("event", "in paris"))})  # fmt: skip
+    both_ = [w.match(event.topic, which, prior=(0, 1)) for which in (last, brief)]
+    for features in (both_, both_[::-1]):
+        view = View(moments, HistoryState(on), {"member": "member", "event": "event"})
+        assert {f.to.ttl: float(f.compute(view)[0][0]) for f in features} == {None: 0.5, hours(1): 0.0}
 
 
 def test_a_deviation_is_in_spreads_of_the_past():

@@ -27,6 +27,7 @@ from winnow.models.delayed import StreamDCN
 from winnow.models.fm import FM
 from winnow.models.formula import Formula
 from winnow.models.ftrl import Ftrl
+from winnow.models.graph_ranker import GraphSage
 from winnow.models.multitask import MultiTask
 from winnow.models.networks import actions
 from winnow.models.networks.isolation import IsolatedLayer
@@ -44,7 +45,7 @@ RANKERS = {
     type(model).__name__: model
     for model in (Formula("rate", heads=("click",)), TREES, NETWORK, Blend((TREES, NETWORK)), MultiTask(**SMALL),
                   PLE(**SMALL), FEED, FM(**BRIEF), DeepFM(**BRIEF), BehaviourAttention(**BRIEF), StreamDCN(**BRIEF),
-                  LINEAR, Sampled(TREES, negatives=0.5), TreesAndLinear(TREES, LINEAR))
+                  LINEAR, Sampled(TREES, negatives=0.5), TreesAndLinear(TREES, LINEAR), GraphSage(**BRIEF))
 }  # fmt: skip
 EXACT = {"Formula", "GradientBoosting"}  # the others multiply matrices, whose kernels depend on the number of rows
 TOLERANCE = 1e-6

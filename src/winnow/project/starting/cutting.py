@@ -41,21 +41,26 @@ def fitted(source: str, lacking: Iterable[str]) -> tuple[str, list[str]]:
     names = sorted(lacking, key=lambda name: ("." in name, name))
     if {e.name for e in event_types(list(of(source).labels.heads.values()))} <= set(names):
         cut(source, names)
-    if (whole := _sound(source, names)) is not None:
-        return whole, []
-    gone: list[str] = []
-    for name in names:
-        gone += [name] if _sound(source, [*gone, name]) is not None else []
+    gone = _can_go(source, [], names)
     return cut(source, gone), [name for name in names if name not in gone]
 
 
-def _sound(source: str, lacking: Iterable[str]) -> str | None:
-    """The file without what is lacking; None where it cannot stand without."""
+def _can_go(source: str, gone: list[str], names: list[str]) -> list[str]:
+    """What goes already, with those of the names that can: all of them, or those of each half."""
+    if not names or _sound(source, [*gone, *names]):
+        return [*gone, *names]
+    if len(names) == 1:
+        return gone
+    half = len(names) // 2
+    return _can_go(source, _can_go(source, gone, names[:half]), names[half:])
+
+
+def _sound(source: str, lacking: Iterable[str]) -> bool:
+    """Whether the file can stand without what is lacking."""
     try:
-        made = cut(source, lacking)
-        return None if of(made).find_problems() else made
+        return not of(cut(source, lacking)).find_problems()
     except Exception:  # whatever a file says when a name of it is gone
-        return None
+        return False
 
 
 def cut(source: str, lacking: Iterable[str]) -> str:
@@ -163,7 +168,7 @@ def chosen(source: str, k: int = 10) -> str:
     wishes = (w.value for c in calls if text.of(c.func) == "w.Retrain" for w in c.keywords if w.arg == "promote_if")
     changes = [((text.span(v)[1],) * 2, f", against=w.Alternatives({variables[first]}, k={k})") for v in heads]
     changes += [(text.span(v), '{"auc": "not worse"}') for v in wishes]
-    source = text.changed(changes)  # type: ignore[arg-type]
+    source = text.changed(changes)
     text = Text(source)
     filters = [n for n in ast.walk(text.tree) if isinstance(n, ast.keyword) and n.arg == "filters"]
     return _swapped(source, text, {system.labels.of.name: first}, filters)

@@ -137,7 +137,7 @@ class File:
             for c in self.columns.values()
             if c.grouped or c.distinct > 50
         )
-        best = max(((c, s) for c, s in shares if s >= 0.9), key=lambda p: p[1], default=None)  # type: ignore[operator, type-var, return-value]
+        best = max(((c, s) for c, s in shares if s >= 0.9), key=lambda p: p[1], default=None)  # type: ignore[operator]
         return best[0] if best else None
 
     def called(self, wanted: frozenset[str] = PEOPLE) -> Column | None:
