@@ -33,12 +33,12 @@ def project(tmp_path_factory):
     text = re.sub(r"retrieval = w\.Ladder\(.*?\n\)  # fmt: skip", ladder, file.read_text(), flags=re.DOTALL)
     text = text.replace("w.MiniLM()", "w.HashedWords(size=384)").replace("p99=ms(200)", "p99=ms(3000)")
     file.write_text(text.replace("L2=w.GradientBoosting()", "L2=w.GradientBoosting(epochs=60)"))
-    SearchWorld(SearchSize(videos=200, texts=100, lists=600), 1, now_us()).write(folder / FILE)
+    SearchWorld(SearchSize(videos=500, texts=100, lists=600), 1, now_us()).write(folder / FILE)
     project = Project(folder)
     load(SearchImporter(), folder, project.intake, progress=False)
     project.train(NAME)
     yield project
-    project.log.close()
+    project.close()
 
 
 @pytest.fixture(scope="module")

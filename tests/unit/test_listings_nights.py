@@ -1,7 +1,5 @@
 """Which nights are free: the column's values, and the bitmaps that a stay is found by."""
 
-import threading
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,26 +95,6 @@ def test_what_is_not_told_is_not_free():
     assert not kept.free(START, START, 5).any()
     kept.put(np.array([0]), [None])
     assert not kept.free(START, START + 1, 5).any()
-
-
-def test_nobody_sees_half_of_a_change():
-    """A row is free on the first night or on the second, never on both, whoever asks while it changes."""
-    kept, stop, seen = Nights(16, clock=late_by_now), threading.Event(), []
-    rows = np.arange(4_000)
-
-    def ask():
-        while not stop.is_set():
-            seen.append(kept.free(START, START + 2, 4_000).any())
-
-    kept.put(rows, ["2026-07-01 8"] * 4_000)
-    thread = threading.Thread(target=ask)
-    thread.start()
-    for turn in range(30):
-        kept.put(rows, ["2026-07-01 4" if turn % 2 else "2026-07-01 8"] * 4_000)
-    stop.set()
-    thread.join()
-    assert seen
-    assert not any(seen)
 
 
 def test_memory_is_a_bit_for_each_row_and_night():
