@@ -146,7 +146,7 @@ def test_people_are_told_roughly_how_far_it_is(town):
 
 def test_rows_of_the_background_are_only_of_what_is_to_come(town):
     spots = town.desk.kit.catalogue.indexes["Near"]
-    rows, scores = town.desk.kit.catalogue.lists["Upcoming"]
+    scores = town.desk.kit.catalogue.lists["Upcoming"][1]
     assert (spots.times > town.now() - HOUR).all()
     assert (np.diff(scores) <= 0).all()
     assert (scores < 0).all()

@@ -8,7 +8,7 @@ from winnow.cli.precompute import active
 from winnow.core.time import MICROS, days, now_us, to_us
 from winnow.project import Project
 from winnow.serving import stored_file
-from winnow.serving.stored import place, precompute, stored_sources
+from winnow.serving.stored import ages, place, precompute, stored_sources
 from winnow.simulation.acquaint_history import Past, acquaint_tables, best
 from winnow.simulation.acquaint_world import AcquaintSize, AcquaintWorld
 from winnow.simulation.visiting import padded
@@ -174,3 +174,11 @@ def test_tables_of_the_world_fit_the_system(world):
     ((name, frame),) = acquaint_tables(world[0])
     assert name == "person"
     assert len(frame) == AcquaintSize(people=SIZE.people).people
+
+
+def test_the_age_of_stored_lists_is_told(people_folder):
+    with opened(people_folder) as people:
+        kit, (source,) = people.desk.kit, stored_sources(people.desk.kit)
+        assert ages(kit, now_us()) == {}
+        precompute(kit, source, active(people.project, NAME, days=3_000), told=lambda n, of: None)
+        assert ages(kit, kit.live.watermark + to_us(days(2))) == {"Walk": 2 * 86_400.0}

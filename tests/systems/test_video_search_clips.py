@@ -32,7 +32,7 @@ seen = w.Events("impression", refs=both, fields={"surface": w.category, "positio
 click = w.Events("click", refs=both)
 text = w.embed(query.text, encoder=w.HashedWords(size=256), size=256)
 frames = w.embed(clip.file, encoder=w.Frames(frames=4), size=4 * w.ColourGrid().size)
-model = dict(embedding_size=16, epochs=40, batch_size=64, learning_rate=5e-3, components=16, dropout=0.0)
+model = dict(embedding_size=16, epochs=15, batch_size=64, learning_rate=5e-3, components=16, dropout=0.0)
 system = w.System(
     "clips", w.Frame(business="people find the clip they mean", predict="what a text describes", p99=ms(500)),
     w.Labels(of=seen, within=hours(1), heads={"click": labels.any(click)}), [],
@@ -83,9 +83,9 @@ def _asked(project, start):
     asking = [{"query_id": f"q{i}", "text": text, "changed_at": start} for i, text in enumerate(texts)]
     project.intake.rows("query", asking, backfill=True)
     events = {"impression": [], "click": []}
-    for number in range(800):
+    for number in range(400):
         place = int(rng.integers(len(texts)))
-        colour, at = texts[place].split()[1], start + number * DAY // 80
+        colour, at = texts[place].split()[1], start + number * DAY // 40
         row = {"query": f"q{place}", "clip": f"{colour}/{rng.integers(4)}", "at": at}
         events["impression"].append(row | {"event_id": f"i{number}", "surface": "search", "position": 0})
         events["click"].append(row | {"event_id": f"c{number}", "at": at + 1000})

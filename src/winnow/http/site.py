@@ -28,7 +28,7 @@ class Site:
 
     def __init__(self, project: Project):
         self.project = project
-        self.runtime = Runtime(project, observe=observe, measured=self._measured)
+        self.runtime = Runtime(project, observe=observe, measured=self._measured, aged=metrics.stored_lists)
         self._rankers = ThreadPoolExecutor(project.settings.server.threads, thread_name_prefix="rank")
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="write")
 

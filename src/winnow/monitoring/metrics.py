@@ -86,6 +86,10 @@ INDEX_REFUSED = Counter(
     "winnow_index_refused_total", "Vectors refused because another version of the encoder made them",
     ["system", "index"],
 )  # fmt: skip
+STORED_AGE = Gauge(
+    "winnow_stored_age_seconds", "Median age of the lists of a source that were worked out beforehand",
+    ["system", "source"], multiprocess_mode="mostrecent",
+)  # fmt: skip
 FINDINGS = Gauge(
     "winnow_monitor_value", "Last value of a monitor", ["system", "monitor", "subject", "measure"],
     multiprocess_mode="mostrecent",
@@ -158,6 +162,11 @@ def live_index(system: str, index: str, *, recall: float, items: int, made_at: i
         INDEX_RECALL.labels(system, index).set(recall)
     INDEX_ITEMS.labels(system, index).set(items)
     INDEX_MADE.labels(system, index).set(made_at / 1e6)
+
+
+def stored_lists(system: str, source: str, age_s: float) -> None:
+    """Exports the median age of the stored lists of a source, in seconds."""
+    STORED_AGE.labels(system, source).set(age_s)
 
 
 @contextmanager

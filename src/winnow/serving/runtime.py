@@ -24,6 +24,7 @@ from winnow.serving.pictures import PictureFiles
 from winnow.serving.renew import WAITING, Renewal
 from winnow.serving.request import RankReply, RankRequest, invalid
 from winnow.serving.search import SearchReply, SearchRequest, search
+from winnow.serving.stored import ages
 from winnow.serving.stores import Stores
 from winnow.serving.tail import Tail
 
@@ -31,10 +32,15 @@ _RETRY_S = 0.2
 _CATCH_UP_S = 0.1  # between two looks for changed items
 _log = logging.getLogger(__name__)
 Measure = Callable[[str, Measured], None]
+Aged = Callable[[str, str, float], None]
 
 
 def unmeasured(system: str, measured: Measured) -> None:
     """Nobody looks at measurements."""
+
+
+def unaged(system: str, source: str, age_s: float) -> None:
+    """Nobody looks at the age of lists."""
 
 
 class Runtime:
@@ -46,6 +52,8 @@ class Runtime:
         served: whether replies are logged.
         observe: called with the system's name and the trace of every request.
         measured: called with the system's name and how much its vector index finds, about once a minute.
+        aged: called with the system's name, the name of a source and the median age of its stored lists in seconds,
+            with every renewal.
     """
 
     def __init__(
@@ -56,8 +64,9 @@ class Runtime:
         served: bool = True,
         observe: Observe = unobserved,
         measured: Measure = unmeasured,
+        aged: Aged = unaged,
     ):
-        self._measured = measured
+        self._measured, self._aged = measured, aged
         self._stop, self._threads = threading.Event(), list[threading.Thread]()
         self._gatherer = Gatherer()
         self.served = ServedLog(stores.log) if served else None
@@ -126,9 +135,13 @@ class Runtime:
             self._probe(name, desk)
 
     def _probe(self, name: str, desk: Desk) -> None:
-        """Sees to it that the recall of a vector index is measured now and then, and tells the last result."""
-        space = desk.kit.bundle.space if desk.ready else None
-        if space is not None:
+        """Sees to it that the recall of a vector index is measured now and then, and tells the last result, and how
+        old stored lists are."""
+        if not desk.ready:
+            return
+        for source, age_s in ages(desk.kit, now_us()).items():
+            self._aged(name, source, age_s)
+        if (space := desk.kit.bundle.space) is not None:
             space.probe.start_when_due()
             if space.probe.last is not None:
                 self._measured(name, space.probe.last)

@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path as File
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from winnow.core.candidates import Ints, Mask
 from winnow.core.errors import Problem
 from winnow.core.time import days, to_us
@@ -26,6 +28,7 @@ from winnow.serving.stored_file import Told as Progress
 
 FOLDER = "stored"
 _LATELY = 10_000  # lists that one process works out again and keeps
+_SAMPLE = 10_000
 
 
 @runtime_checkable
@@ -147,6 +150,13 @@ def precompute(kit: Kit, source: Stored, people: Ints, *, told: Progress) -> Sto
 def stored_sources(kit: Kit) -> list[Stored]:
     """The sources of a system whose lists can be worked out beforehand."""
     return [source for source in kit.system.pipeline.sources if isinstance(source, Stored)]
+
+
+def ages(kit: Kit, now: int) -> dict[str, float]:
+    """Source → the median age of its lists in seconds, of a sample; nothing for sources without lists."""
+    found = {source.name: source.lists(kit) for source in stored_sources(kit)}
+    made = {name: lists.made[:: max(len(lists) // _SAMPLE, 1)] for name, lists in found.items() if lists}
+    return {name: float(now - np.median(times)) / 1e6 for name, times in made.items()}
 
 
 @lru_cache(maxsize=32)
