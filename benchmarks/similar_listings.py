@@ -1,4 +1,4 @@
-"""How well listings are found that guests stay in later, on Inside Airbnb's Singapore; how fast skip-gram learns.
+"""How well listings are found that guests stay in later, on Inside Airbnb's Singapore; speed, and a world to book in.
 
 Truth: a guest who reviewed a listing reviewed another one later. Each such pair is a question: the earlier listing
 asks, the later one should be found, among all listings that existed by then. Pairs whose later review falls into the
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from benchmarks.stays.speed import calendars, race
+from benchmarks.stays.world import bookings, latency
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -79,6 +80,7 @@ def main(*arguments: str) -> None:
     """Fits every rung on both splits, asks every question, prints tables and one line of JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks similar_listings")
     parser.add_argument("--no-speed", action="store_true", help="leave out the race and the calendars")
+    parser.add_argument("--no-world", action="store_true", help="leave out the simulated world")
     options = parser.parse_args(arguments)
     console = Console(width=150)
     with tempfile.TemporaryDirectory() as folder:
@@ -91,6 +93,8 @@ def main(*arguments: str) -> None:
         probed, sessions = probes(town, told.pop("vectors"), console), sessions_of(project)
         project.close()
     speed = {} if options.no_speed else {"skipgram": race(sessions, console), "calendars": calendars(console)}
+    if not options.no_world:
+        speed |= {"bookings": bookings(console), "latency": latency(console)}
     result = {"name": "similar_listings", "data": "airbnb_singapore", "time": told, "random": gap, "probes": probed}
     print(json.dumps({**result, **speed, **where()}))
 

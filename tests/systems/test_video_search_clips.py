@@ -36,7 +36,7 @@ model = dict(embedding_size=16, epochs=15, batch_size=64, learning_rate=5e-3, co
 system = w.System(
     "clips", w.Frame(business="people find the clip they mean", predict="what a text describes", p99=ms(500)),
     w.Labels(of=seen, within=hours(1), heads={"click": labels.any(click)}), [],
-    retrieval=w.Ladder(L0=w.Popularity(), L1=w.TextVideo(text, frames, **model),
+    retrieval=w.Ladder(L0=w.Popularity(), L1=w.Popularity(),
                        L2=w.TextVideo(text, frames, pool="attention", **model)),
     pipeline=w.Pipeline(sources=[sources.Nearest(limit=20)], candidates=20, size=5), retrain=w.Retrain(every=days(7)),
 )

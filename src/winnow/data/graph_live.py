@@ -86,10 +86,13 @@ class View:
     def merged(self, as_of: int = 0) -> Graph:
         """All of it as one snapshot."""
         owner, ends, times = _all(self.base)
-        kept = self.places(owner) < 0
+        changed = np.zeros(self.size, np.bool_)
+        changed[self.touched] = True
+        kept = ~changed[owner] & (owner < ends)  # a tie stands in the lists of both ends: one of them is enough
         place, own, made = _all(self.own)
-        one, two = np.append(owner[kept], self.touched[place]), np.append(ends[kept], own)
-        return Graph.of(one, two, np.append(times[kept], made), size=self.size, as_of=as_of or self.base.as_of)
+        new = self.touched[place] < own
+        one, two = np.append(owner[kept], self.touched[place[new]]), np.append(ends[kept], own[new])
+        return Graph.of(one, two, np.append(times[kept], made[new]), size=self.size, as_of=as_of or self.base.as_of)
 
     def changed(self, one: Ints, two: Ints, times: Ints) -> "View":
         """The same with ties set anew, int64 [n] each; the time NEVER ends one. The last word on a pair holds."""

@@ -61,7 +61,7 @@ def _texts(path: Path, pattern: str, column: str) -> pl.DataFrame:
 def _began(ids: list[str], reviews: pl.DataFrame) -> Ints:
     """When each listing was there at the latest, int64 [L], microseconds UTC."""
     first = dict(reviews.group_by("listing_id").agg(pl.col("date").min()).iter_rows())
-    last = max(first.values(), default="1970-01-01")
+    last = max(reviews["date"].to_list(), default="1970-01-01")
     days = np.array([day_of(first.get(i, last)) for i in ids], np.int64)
     order = np.argsort([int(i) for i in ids], kind="stable")
     began = np.empty(len(ids), np.int64)
