@@ -35,6 +35,7 @@ from winnow.models.base import Ranker, Run, load_scorer
 from winnow.models.boosting import GradientBoosting
 from winnow.models.examples import Catalogue, Examples, Web
 from winnow.models.graph_ranker import GraphSage
+from winnow.models.graph_vectors import GraphVectors
 from winnow.retrieval.graph_walks import Walks, all_scores
 
 Columns = dict[str, NDArray[np.float32]]
@@ -56,7 +57,11 @@ def main(*arguments: str) -> None:
     parser.add_argument("--rungs", nargs="*", default=["L0", "degrees", "L1", "L2"])
     options = parser.parse_args(arguments)
     if options.data == "ego":
-        print(json.dumps({"name": "link_prediction", "data": "ego_facebook", **ego.measured(on_friendships)}))
+        retrieved = {"found_in_100": ego.retrieved(vectors_of)}
+        print(retrieved, flush=True)
+        print(
+            json.dumps({"name": "link_prediction", "data": "ego_facebook", **ego.measured(on_friendships), **retrieved})
+        )
         return
     work = partial(measured, runs=options.runs, rungs=options.rungs)
     if options.processes == 1:
@@ -142,6 +147,16 @@ def on_friendships(
     parts = rows.take(order), rows.take(tunes)
     wide = replace(L2, epochs=5, batch_size=512)
     return {name: fitted(model, *parts, test=test, seed=seed) for name, model in (("L1", L1), ("L2", wide))}
+
+
+def vectors_of(graph: Graph) -> NDArray[np.float32]:
+    """Vectors of everybody, learned from ties alone."""
+    web, who = web_of(graph), np.arange(graph.size)
+    asks = FeatureBatch(np.empty((graph.size, 0), np.float32), (), {"person": who})
+    rows = Examples(asks, {"tied": np.ones(graph.size, np.float32)}, np.ones(graph.size), who, who, who, web=web)
+    with tempfile.TemporaryDirectory(prefix="winnow-links-") as folder:
+        GraphVectors(epochs=8).fit(rows, rows, web.people, Run(Path(folder), threads=1))
+        return np.load(Path(folder) / "item_vectors.npy")
 
 
 def web_of(graph: Graph, profile: NDArray[np.float32] | None = None) -> Web:

@@ -140,6 +140,9 @@ def rungs(data: Data, train: Ints, seed: int) -> Iterator[Any] | dict[str, Any]:
         made[f"TextVideo {pool}"] = (learner(replace(BASE, pool=pool), seed), CHOICES)
     hard = replace(BASE, hard=3)
     made["TextVideo mean, hard negatives"] = (learner(hard, seed, hard=True), CHOICES)
+    start = replace(BASE, embedding_size=384)
+    warm = [{"ridge": r, "epochs": e, "learning_rate": lr} for r in (3.0, 10.0) for e, lr in ((1, 1e-6), (4, 1e-4))]
+    made["TextVideo mean, from ridge"] = (learner(start, seed), warm)
     result = {}
     for name, (make, options) in made.items():
         values = [np.mean([inner(data, make, option, part, train) for part in folds]) for option in options]

@@ -64,6 +64,39 @@ def measured(fit: Callable[..., dict[str, NDArray[np.float32]]], seed: int = 0) 
             "seconds": round(time.perf_counter() - start, 1)}  # fmt: skip
 
 
+def retrieved(vectors: Callable[[Graph], NDArray[np.float32]], *, at: int = 100, seed: int = 0) -> dict[str, float]:
+    """How many of the held-out friends are among the first 100 of each source, and of two sources of half as many.
+
+    Args:
+        vectors: learns vectors of everybody from a graph, float32 [P, D].
+        at: how many are proposed.
+        seed: of the split.
+    """
+    low, high, size, _ = files.facebook()
+    held = held_out(low, high, size, seed=seed)
+    gone = held.test.take(held.test.tied == 1)
+    lost = [(a, b) for a, b in zip(np.append(gone.one, gone.two), np.append(gone.two, gone.one), strict=True)]
+    who = np.sort(np.random.default_rng([seed, 5]).permutation(np.unique([a for a, _ in lost]))[:_ASKED])
+    known, found = vectors(held.graph), dict.fromkeys(("two steps", "pagerank", "vectors", "two steps and vectors"), 0)
+    wanted: dict[int, set[int]] = {int(person): set() for person in who}
+    for one, two in lost:
+        if int(one) in wanted:
+            wanted[int(one)].add(int(two))
+    for person, friends in wanted.items():
+        scores = known @ known[person]
+        scores[np.append(held.graph.neighbours(person), person)] = -np.inf
+        near = np.argsort(-scores)[:at]
+        walked = friends_of_friends(held.graph, person, at).rows
+        lists = {"two steps": walked, "pagerank": pagerank(held.graph, person, at).rows, "vectors": near}
+        lists["two steps and vectors"] = np.append(
+            walked[: at // 2], near[~np.isin(near, walked[: at // 2])][: at // 2]
+        )
+        for name, rows in lists.items():
+            found[name] += len(friends & set(rows.tolist()))
+    many = sum(map(len, wanted.values()))
+    return {name: round(count / many, 3) for name, count in found.items()}
+
+
 def _folds(held: Held, seed: int) -> Iterator[tuple[Ints, Graph]]:
     """The first folds, each with the ties that the graph then lacks."""
     for turn, (mine, graph) in enumerate(masked(held, seed=seed, folds=10)):

@@ -94,7 +94,7 @@ def test_a_filter_that_empties_the_list_is_named_and_can_be_taken_back(browser, 
     field = browser.find_element("css selector", "#from")
     field.send_keys("99999\n")
     eventually(lambda: texts(browser, "#empty .why button"), 20)
-    assert "leave out the filter on duration_s" in texts(browser, "#empty .why button")[0]
+    assert "filter on length" in texts(browser, "#empty .why button")[0]
     browser.find_element("css selector", "#empty .why button").click()
     eventually(lambda: texts(browser, "#results h2"), 20)
 

@@ -105,8 +105,7 @@ def test_no_source_finds_by_a_tie_that_is_hidden(people, history, flagged):
 
 
 @pytest.mark.parametrize(("kind", "swapped"), [
-    ("block", False), ("block", True), ("dismiss", False), ("decline", False), ("decline", True), ("request", False),
-    ("request", True), ("connect", False), ("connect", True),
+    ("block", False), ("block", True), ("dismiss", False), ("decline", True), ("request", True),
 ])  # fmt: skip
 def test_what_is_done_counts_from_the_next_request_on_whoever_proposed_them(people_folder, kind, swapped):
     """People with a past, in the snapshot of the release and in every list of the background."""

@@ -31,7 +31,7 @@ def pack(video: Video) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         _put(archive, FACTS, json.dumps(facts).encode())
-        for frame, at in zip(video.frames, np.minimum(_apart(video.times), _MOST_S), strict=True):
+        for frame, at in zip(video.frames, _apart(np.minimum(video.times, _MOST_S)), strict=True):
             _put(archive, f"{at:010.3f}.jpg", thumbnail(frame, max(frame.shape), quality=_QUALITY))
     return file.getvalue()
 

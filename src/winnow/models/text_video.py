@@ -36,6 +36,9 @@ class TextVideo(Retriever):
         embedding_size: of all vectors.
         pool: `mean` of the frames, or `attention`: a mean by weights that a small network gives each frame.
         components: principal components of texts and of frames that are kept, for few examples; 0 keeps everything.
+        ridge: for few videos: the towers start from a linear regression of what is said of each video on the mean of
+            its frames, with this penalty as a share of the frames' mean variance; the text tower then starts as it is,
+            so `embedding_size` must be the length of the texts (or of their `components`). 0 for a start at random.
         words: an embedding of the words of `text`; the hard negatives are the videos of texts that it finds alike,
             by TF-IDF. None for none. It is used in training alone.
         hard: hard negatives of each text in a batch.
@@ -55,6 +58,7 @@ class TextVideo(Retriever):
     embedding_size: int = 256
     pool: Literal["mean", "attention"] = "mean"
     components: int = 0
+    ridge: float = 0.0
     words: Embed | None = None
     hard: int = 2
     sizes: tuple[int, ...] = ()

@@ -22,6 +22,8 @@ _CHANGES = (
     "ORDER BY first_seq"
 )
 _PATIENCE_S, _PAUSE_S = 30.0, 0.05
+_SPELL_S = 60.0  # between two looks at the vocabulary for spelling
+_MANY = 20_000  # words, from which on a speller is made beside other work
 
 
 class LexicalFollower:
@@ -39,7 +41,7 @@ class LexicalFollower:
         self._writer: LexicalWriter | None = None
         self._index: LexicalIndex | None = None
         self._speller: Speller | None = None
-        self._whole = False
+        self._whole, self._stale, self._spelt = False, True, -_SPELL_S
         self._turn = threading.Lock()
 
     @property
@@ -55,11 +57,8 @@ class LexicalFollower:
         return self._index.words
 
     @property
-    def speller(self) -> Speller:
-        """Corrects words by those of the index; the same errors as `words`."""
-        words = self.words
-        if self._speller is None:
-            self._speller = Speller(words.vocabulary())
+    def speller(self) -> Speller | None:
+        """Corrects words by those that the index had up to a minute ago; None until it has been made."""
         return self._speller
 
     @property
@@ -106,10 +105,23 @@ class LexicalFollower:
         if self._index is None and position(self._folder) >= 0:
             self._index = LexicalIndex(self._folder, self._layout)
         if self._index is not None:
-            changed = self._index.follow()
+            self._stale = self._index.follow() or self._stale
             self._whole = self._whole or position(self._folder) >= until
-            if changed and self._speller is not None:
-                self._speller = Speller(self._index.words.vocabulary())
+            if self._whole and self._stale and time.monotonic() - self._spelt > _SPELL_S:
+                self._stale, self._spelt = False, time.monotonic()
+                self._learn(self._index.words)
+
+    def _learn(self, words: Words) -> None:
+        """Makes a speller of the words of the moment; many take a second or so, in which nobody waits."""
+        vocabulary = words.vocabulary()
+
+        def make() -> None:
+            self._speller = Speller(vocabulary)
+
+        if len(vocabulary) <= _MANY:
+            make()
+        else:
+            threading.Thread(target=make, name="speller", daemon=True).start()
 
     def _may_write(self) -> bool:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,7 @@
 """The retriever of videos by text does what every retriever does; its own data are vectors of texts and of frames."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_models_retriever import RetrieverContract
@@ -106,6 +108,16 @@ class TestTextVideoWithTitles(_Cases):
     model = TextVideo(TEXTS, (PICTURES, TITLES), embedding_size=16, cut=8, sizes=(8,), epochs=8, batch_size=64,
                       learning_rate=5e-3)  # fmt: skip
     recall = 0.7
+
+
+class TestTextVideoFromRegression(_Cases):
+    model = TextVideo(TEXTS, PICTURES, embedding_size=TEXT, ridge=0.1, epochs=1, learning_rate=1e-4)
+    recall = 0.7
+
+    def test_texts_of_another_length_are_refused(self, tmp_path):
+        with pytest.raises(InputError) as caught:
+            replace(self.model, embedding_size=16).fit(*self.parts, self.catalogue, Run(tmp_path, threads=1))
+        assert caught.value.code == "wrong-size"
 
 
 class TestTextVideoWithoutFrames(_Cases):

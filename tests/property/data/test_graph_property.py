@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winnow.core.time import days, to_us
@@ -17,6 +17,7 @@ SIZE = 9
 row = st.integers(-1, SIZE)
 ties = st.lists(st.tuples(row, row, st.integers(0, 50)), max_size=40)
 changes = st.lists(st.lists(st.tuples(row, row, st.one_of(st.none(), st.integers(0, 50))), max_size=4), max_size=5)
+BRIEF = settings(max_examples=50, deadline=None)
 
 
 def plain(made):
@@ -58,6 +59,7 @@ def agrees(graph, held, rows=range(-1, SIZE + 3)):
 
 
 @given(ties)
+@BRIEF
 def test_a_snapshot_says_what_a_dictionary_says(made):
     graph, held = built(made), plain(made)
     agrees(graph, held)
@@ -70,6 +72,7 @@ def test_a_snapshot_says_what_a_dictionary_says(made):
 
 
 @given(ties, st.lists(st.tuples(row, row), max_size=5))
+@BRIEF
 def test_ties_may_be_left_out(made, gone):
     held = plain(made)
     for a, b in gone:
@@ -78,6 +81,7 @@ def test_ties_may_be_left_out(made, gone):
 
 
 @given(ties, changes, st.integers(0, 5))
+@BRIEF
 def test_changes_show_at_once_and_go_into_the_next_snapshot(made, batches, merge_after):
     live, held = LiveGraph(built(made)), plain(made)
     for turn, batch in enumerate(batches):
@@ -100,6 +104,7 @@ def test_changes_show_at_once_and_go_into_the_next_snapshot(made, batches, merge
 
 
 @given(ties, st.lists(st.tuples(row, row, st.one_of(st.none(), st.integers(0, 50))), max_size=8))
+@BRIEF
 def test_the_last_word_on_a_pair_in_one_batch_holds(made, batch):
     held = plain(made)
     real = [(a, b, at) for a, b, at in batch if a >= 0 and b >= 0 and a != b]
@@ -121,6 +126,7 @@ def test_changes_during_a_merge_are_kept():
 
 
 @given(ties, st.integers(0, 55))
+@BRIEF
 def test_pair_scores_against_sets(made, moment):
     """With and without a moment, on a snapshot and on a view; the tie between the two never counts."""
     held, until = plain(made), moment if moment < 52 else 10**9
@@ -164,6 +170,7 @@ def by_sets(held, a, b):
 
 
 @given(ties)
+@BRIEF
 def test_shared_neighbours_are_the_same_from_either_side(made):
     graph, held = built(made), plain(made)
     for a in range(SIZE):

@@ -40,20 +40,20 @@ plan = Plan(features, {"person": "person", "candidate": "candidate"})
 
 
 @st.composite
-def networks(draw: Any, size: int = 30) -> World:
+def networks(draw: Any, size: int = 20) -> World:
     """Ties that are made and ended, often those of the same few people, and rows that change."""
     log: list[Happened] = draw(logs([person], [visit, connect, connect, part], size))
     return World([person], [visit, connect, part], plan, log)
 
 
 @given(world=networks(), data=st.data())
-@settings(max_examples=100, **SETTINGS)
+@settings(max_examples=20, **SETTINGS)
 def test_history_and_live_equal_the_oracle_about_two_people(world: World, data: Any) -> None:
     check_parity(world, some_requests(world, data, 3))
 
 
 @given(world=networks(), data=st.data())
-@settings(max_examples=40, **SETTINGS)
+@settings(max_examples=15, **SETTINGS)
 def test_what_becomes_known_later_says_nothing_of_two_people_before(world: World, data: Any) -> None:
     """No leak: a log that ends at a moment gives the same features as one that goes on."""
     (at, request), *_ = some_requests(world, data, 1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winnow.core.errors import InputError
@@ -18,6 +18,7 @@ DAY = 86_400_000_000
 NOW = 400 * DAY
 pairs = st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(0, SIZE - 1), st.integers(0, 400)), max_size=50)
 BY = ("adamic_adar", "resource", "common", "faded")
+BRIEF = settings(max_examples=50, deadline=None)
 
 
 def dense(made):
@@ -49,6 +50,7 @@ def expected(times, person, by, friends=None):
 
 
 @given(pairs, st.sampled_from(BY), st.integers(1, 12), st.one_of(st.none(), st.lists(st.integers(0, 11), max_size=5)))
+@BRIEF
 def test_friends_of_friends_against_loops(made, by, k, friends):
     graph, times = dense(made)
     times = np.pad(times, (0, 2), constant_values=np.nan)
@@ -66,6 +68,7 @@ def test_friends_of_friends_against_loops(made, by, k, friends):
 
 
 @given(pairs, st.integers(1, 30))
+@BRIEF
 def test_the_bound_leaves_out_popular_friends_and_counts_all_shared_ones(made, paths):
     graph, times = dense(made)
     for person in range(SIZE):
@@ -82,6 +85,7 @@ def test_the_bound_leaves_out_popular_friends_and_counts_all_shared_ones(made, p
 
 
 @given(pairs, st.sampled_from([0.1, 1e-2, 1e-4]))
+@BRIEF
 def test_pagerank_is_within_its_error(made, error):
     graph, times = dense(made)
     tied = (~np.isnan(times)).astype(float)
@@ -101,6 +105,7 @@ def test_pagerank_is_within_its_error(made, error):
 
 
 @given(pairs, st.tuples(st.integers(0, 11), st.integers(0, 11)))
+@BRIEF
 def test_a_live_tie_is_seen_by_the_next_look_up(made, new):
     graph, _ = dense(made)
     one, two = new

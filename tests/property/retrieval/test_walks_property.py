@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from benchmarks.links.protocol import held_out, told
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csgraph
 
@@ -13,9 +13,11 @@ from winnow.retrieval.graph_walks import Walks, adjacency, all_scores, surroundi
 
 SIZE = 10
 pairs = st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(0, SIZE - 1)), max_size=30)
+BRIEF = settings(max_examples=40, deadline=None)
 
 
 @given(pairs)
+@BRIEF
 def test_walks_against_dense_matrices(made):
     graph = Graph.of(*np.array(made, np.int64).reshape(-1, 2).T, size=SIZE)
     dense = adjacency(graph).toarray().astype(float)

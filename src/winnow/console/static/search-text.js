@@ -82,7 +82,7 @@ function told(typed, reply) {
 function explain(reply) {
   const steps = reply.why_empty.map((cause) => {
     const line = document.createElement("button");
-    Object.assign(line, { type: "button", className: "quiet", textContent: `${cause.fix} (${cause.items} then)` });
+    Object.assign(line, { type: "button", className: "quiet", textContent: `${plain(cause)}: ${cause.items} found` });
     line.addEventListener("click", () => attempt(() => relax(cause)));
     return cause.items && cause.what !== "hidden" ? line : document.createTextNode(cause.fix);
   });
@@ -90,6 +90,13 @@ function explain(reply) {
   why.append(...steps);
   empty("Nothing was found.");
   at("empty").append(why);
+}
+
+const NAMES = { duration_s: "length", published_at: "date", language: "language" };
+
+function plain(cause) {
+  if (cause.what !== "filter") return cause.fix;
+  return cause.name === "all" ? "Leave out all filters" : `Leave out the filter on ${NAMES[cause.name] ?? cause.name}`;
 }
 
 function relax(cause) {
@@ -121,10 +128,10 @@ function result(item, row) {
     row.speaker, row.language, length(row.duration_s), row.published_at && String(row.published_at).slice(0, 10),
     item.moment_s != null && `best at ${clock(item.moment_s)}`, item.score != null && item.score.toFixed(3),
   ];
-  const plain = facts.filter(Boolean).map((text) => Object.assign(document.createElement("span"), { textContent: text }));
+  const said = facts.filter(Boolean).map((text) => Object.assign(document.createElement("span"), { textContent: text }));
   const chips = (item.sources ?? []).map((source) =>
     Object.assign(document.createElement("span"), { className: "chip", textContent: WHO[source] ?? source }));
-  one.querySelector(".told").append(...plain, ...chips);
+  one.querySelector(".told").append(...said, ...chips);
   if (item.thumbnail) still(one.querySelector(".still"), item);
   return one;
 }

@@ -229,6 +229,8 @@ def learned(
     seen = np.unique(known.video)
     of_seen = {name: array[seen] for name, array in items.items()}
     both = Both(TextTower(known.text, declared), VideoTower(of_seen, declared), declared)
+    if declared.ridge:
+        regress(both, known, of_seen, penalty=declared.ridge)
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in items.items()}
     options = Options(declared.epochs, declared.batch_size, declared.learning_rate, declared.reg,
                       patience=max(2, declared.epochs // 4), final=not len(held_out))  # fmt: skip
@@ -238,6 +240,36 @@ def learned(
 
     train(both, known.arrays(), loss, options=options, run=run, key=key, judge=lambda: judged(both, held_out, tensors))
     return both
+
+
+@torch.no_grad()
+def regress(both: Both, known: Captions, seen: Arrays, *, penalty: float) -> None:
+    """Sets the towers to the ridge regression of the mean text of each video on the mean of its frames.
+
+    Args:
+        both: whose weights are set.
+        known: captions.
+        seen: the videos that they describe, in order of place.
+        penalty: as a share of the mean variance of the videos.
+    """
+    if both.text.out.weight.shape[0] != both.text.out.weight.shape[1]:
+        size = both.text.out.weight.shape[1]
+        what = f"towers of {both.text.out.weight.shape[0]} numbers cannot start from texts of {size}"
+        raise InputError(Problem("wrong-size", what, fix=f"embedding_size={size}, or ridge=0"))
+    frames = torch.from_numpy(np.ascontiguousarray(seen["frames"], np.float32))
+    there = (frames.abs().sum(2) > 0).float().unsqueeze(2)
+    x = ((both.video.reduced(frames) * there).sum(1) / there.sum(1).clamp(min=1)).double()
+    place = torch.from_numpy(np.unique(known.video, return_inverse=True)[1])
+    texts = both.text.reduced(torch.from_numpy(known.text)).double()
+    y = torch.zeros(len(x), texts.shape[1], dtype=torch.double).index_add_(0, place, texts)
+    y = y / place.bincount().unsqueeze(1)
+    centre, middle = x.mean(0), y.mean(0)
+    gram = (x - centre) @ (x - centre).T
+    spread = penalty * gram.trace() / len(gram) * torch.eye(len(gram), dtype=torch.double)
+    weight = (x - centre).T @ torch.linalg.solve(gram + spread, y - middle)
+    both.video.frame.weight.copy_(weight.T)
+    both.video.frame.bias.copy_(-centre @ weight)  # differences from the mean are what counts, on both sides
+    both.text.out.bias.copy_(-middle)
 
 
 @torch.no_grad()

@@ -14,7 +14,6 @@ from winnow.core.errors import InputError, Problem
 from winnow.core.system import System
 from winnow.data.declare import event_types
 from winnow.data.schema import Events, Table
-from winnow.project import shared
 from winnow.project.starting.editing import Text, tidy
 from winnow.project.starting.lacking import Lacking
 
@@ -78,7 +77,7 @@ def cut(source: str, lacking: Iterable[str]) -> str:
     if not (names := frozenset(lacking)):
         return source
     text, space = Text(source), run(source)
-    found = Lacking(closed(space["system"], names), space)
+    found = Lacking(closed(space, names), space)
     found.find(text.tree)
     if found.dead & {"frame", "system"} or found.heads >= set(found.space["system"].labels.heads):
         what = f"without {', '.join(sorted(names))} nothing is left of the system to learn or to serve"
@@ -98,13 +97,12 @@ def _ruled(source: str) -> str:
     return text.changed([(text.span(a), f'"{near[0]}"') for a, near in best if near])
 
 
-def closed(system: System, names: frozenset[str]) -> frozenset[str]:
+def closed(space: Mapping[str, Any], names: frozenset[str]) -> frozenset[str]:
     """Names with what refers to them: columns that point to a table, events about its rows."""
-    tables, events = shared.tables([system]).values(), shared.events([system]).values()
+    tables = [v for v in space.values() if isinstance(v, Table)]
+    events = [v for v in space.values() if isinstance(v, Events)]
     while True:
-        more = {
-            f"{t.name}.{c}" for t in tables for c, kind in t.columns.items() if kind.table and kind.table.name in names
-        }
+        more = {f"{t.name}.{c}" for t in tables for c, k in t.columns.items() if k.table and k.table.name in names}
         more |= {e.name for e in events if any(table.name in names for table in e.refs.values())}
         if more <= names:
             return names
