@@ -106,10 +106,10 @@ def feature_classes():
 @pytest.mark.parametrize("name", feature_classes())
 def test_every_feature_class_has_a_section_with_an_example(name):
     _, heading, rest = page("features.md").partition(f"\n### {name}\n")
-    section = rest.partition("\n#")[0]
+    section, spelt = rest.partition("\n#")[0], re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     assert heading
-    assert f"`w.{name.lower()}(" in section
-    assert f"w.{name.lower()}(" in section.partition("```python")[2]
+    assert f"`w.{spelt}(" in section
+    assert f"w.{spelt}(" in section.partition("```python")[2]
 
 
 def test_the_list_of_feature_classes_is_not_empty():

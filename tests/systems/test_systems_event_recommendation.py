@@ -8,11 +8,17 @@ import pytest
 
 from winnow import systems
 from winnow.core.errors import InputError
-from winnow.core.time import now_us
+from winnow.core.time import days, now_us, to_us
 from winnow.data.importers import load
 from winnow.evaluation.report import pick
 from winnow.features.declare import Column
+from winnow.features.live import LiveReader
 from winnow.project import Project
+from winnow.serving.desk import Desk
+from winnow.serving.gather import Gatherer
+from winnow.serving.ingester import LIVE
+from winnow.serving.renew import Renewal
+from winnow.serving.request import RankRequest
 from winnow.simulation.event_history import event_log
 from winnow.simulation.event_world import EventSize, EventWorld
 from winnow.simulation.importer import FILE, EventsImporter
@@ -104,6 +110,20 @@ def test_what_changes_about_an_event_counts_at_once(fair):
     while shown := {i["id"] for i in project.rank(NAME, user=person, size=SIZE)["items"]} & set(first[:3]):
         assert time.monotonic() < deadline, shown
         time.sleep(0.1)
+
+
+def test_when_everything_is_over_lists_are_empty_and_nothing_breaks(fair):
+    project, world, *_ = fair
+    project.rank(NAME, user=world.members.ids[0])  # live state follows the log
+    later, system, ids, gatherer = now_us() + to_us(days(365)), project.system(NAME), project.log.ids, Gatherer()
+    live = LiveReader(project.folder / LIVE, encodings=project.encodings)
+    renewal = Renewal(system, registry=project.registry, live=live, ids=ids, clock=lambda: later)
+    desk = Desk(system, renewal, ids, gatherer=gatherer, clock=lambda: later)
+    desk.refresh()
+    reply = desk.rank(RankRequest(user=world.members.ids[0], size=SIZE))
+    gatherer.close()
+    assert reply.items == []
+    assert not reply.degraded
 
 
 def test_somebody_new_gets_a_list_and_a_traveller_what_is_near_there(fair):

@@ -30,6 +30,7 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
 }
 _INDEX, _SEARCH, _REVIEW, _TEXT = "index.html", "search.html", "review.html", "search-text.html"
+_STAYS = "stays.html"
 _PLACES = {"/review": _REVIEW, "/appeals": "appeals.html"}
 
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
@@ -56,7 +57,9 @@ def _index(project: Project) -> str:
         return _REVIEW
     if systems and all(map(by_text, systems)):
         return _TEXT
-    return _SEARCH if systems and all(s.alike and s.picture for s in systems) else _INDEX
+    if not systems or not all(s.alike for s in systems):
+        return _INDEX
+    return _SEARCH if all(s.picture for s in systems) else _STAYS
 
 
 class Page:

@@ -57,14 +57,18 @@ class OracleState:
         missing = {"number": math.nan, "time": NEVER, "categories": [-1] * SET_WIDTH, "text": None}
         empty = missing.get(table.columns[column].storage, -1)
         value = empty
-        for change in sorted((h for h in self.log if h.of is table and h.row == row), key=lambda h: h.place):
+        for change in sorted(self._of(table, row), key=lambda h: h.place):
             if change.place < before:
                 value = empty if change.deleted else change.values.get(column, value)
         return value
 
+    def _of(self, table: Table, row: int) -> list[Happened]:
+        """The changes of a row, whatever role its table plays."""
+        return [h for h in self.log if h.of.name == table.name and h.row == row]
+
     def changed(self, table: Table, row: int, at: int) -> int:
         """When a row last changed, as of a moment."""
-        changes = sorted((h for h in self.log if h.of is table and h.row == row and h.known_at < at), key=place_of)
+        changes = sorted((h for h in self._of(table, row) if h.known_at < at), key=place_of)
         return changes[-1].known_at if changes and not changes[-1].deleted else NEVER
 
     def keys(self, aggregate: Aggregate, event: Happened) -> list[tuple[int, ...]]:

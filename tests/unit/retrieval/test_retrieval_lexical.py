@@ -126,6 +126,9 @@ def test_filters_narrow_what_is_searched(place):
     assert place.find("ocean", conditions=[Between("up", new_year)]) == ["twice"]
     assert place.find("ocean", conditions=[Between("up", None, new_year)]) == ["bread"]
     assert place.find("ocean", conditions=[place.only("tags", "unheard of")]) == []
+    assert place.find('"the ocean"', conditions=[Between("length", 2, 4)]) == ["run"]
+    assert place.find('"the ocean"', conditions=[Between("length", 5)]) == []
+    assert place.find("ocean -currents", conditions=[Between("length", 5)]) == place.find("ocean -currents -running")
 
 
 def test_a_filter_never_thins_out_what_was_found(place):

@@ -32,6 +32,9 @@ export const rank = (system, user, size) =>
     user, size, context: { surface: "home" }, explain: true, reasons: true, exploration: 0,
   });
 
+// What is like an item, among those that a filter lets through.
+export const like = (system, user, asked) => send("POST", `/v1/systems/${system}/rank`, { user, ...asked });
+
 export const postEvents = (events) => send("POST", "/v1/events", { events });
 
 const items = async (asked) => (await asked).items;

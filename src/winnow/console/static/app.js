@@ -9,7 +9,9 @@ const SIZE = 15;
 const PAST = 30;
 const WAITS_MS = [60, 90, 120, 180, 250, 400, 600, 800];
 const HEADS = { click: "Click", long_view: "Long view", like: "Like", watch_s: "Watch time", dwell_s: "Time spent" };
-const PASTS = { watch: "Watched", click: "Opened", like: "Liked" }; // of what a person did, the first that there is
+const PASTS = { watch: "Watched", click: "Opened", like: "Liked", register: "Registered" }; // of what a person did, the first that there is
+
+const VERBS = { watch: "Watch", register: "Register" };
 
 const at = (id) => document.getElementById(id);
 const state = { about: null, user: null, reply: null, rows: new Map(), watched: [], busy: false };
@@ -120,6 +122,7 @@ function eventsFor(kind, item) {
   });
   const seen = event("impression", { surface: "home", position: item.position });
   const opened = [event("click"), event("watch", { seconds, long: true })];
+  if (about.past in VERBS && about.past !== "watch") opened.push(event(about.past));
   const acts = { open: [seen, ...opened], like: [seen, ...opened, event("like")], hide: [seen, event("hide")] };
   return acts[kind].filter((one) => about.events.includes(one.type));
 }
@@ -199,9 +202,8 @@ async function learnAbout() {
   const about = (await api.systems()).find((one) => one.ranks && one.user !== one.item);
   if (!about) throw new Error("No system of this project puts anything in order for people.");
   const noun = call(about.item.replaceAll("_", " "));
-  const watches = about.events.includes("watch");
   const past = Object.keys(PASTS).find((type) => about.events.includes(type)) ?? "click";
-  state.about = { ...about, past, nouns: `${noun}s`, open: watches ? "Watch" : "Open" };
+  state.about = { ...about, past, nouns: `${noun}s`, open: VERBS[past] ?? "Open" };
   at("system").textContent = about.name.replaceAll("_", " ");
   picker({ table: about.user, key: about.user_key, choose: open, failed });
 }

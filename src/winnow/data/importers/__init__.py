@@ -9,10 +9,11 @@ from winnow.data.importers.kuairand import KuaiRand
 from winnow.data.importers.mapping import Mapped
 from winnow.data.importers.meetup import Meetup
 from winnow.data.importers.movielens import MovieLens
+from winnow.data.importers.talks import Talks
 from winnow.data.importers.ties import TiesImporter
 
 BY_NAME: dict[str, type[Importer]] = {
-    kind.name: kind for kind in (KuaiRand, MovieLens, Avazu, Criteo, Frappe, Meetup, Airbnb, TiesImporter)
+    kind.name: kind for kind in (KuaiRand, MovieLens, Avazu, Criteo, Frappe, Meetup, Airbnb, Talks, TiesImporter)
 }
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Meetup",
     "MovieLens",
     "Summary",
+    "Talks",
     "TiesImporter",
     "load",
 ]

@@ -39,7 +39,7 @@ class LiveState:
 
     def column(self, table: Table, column: str, rows: Ints, at: Ints) -> NDArray[Any]:
         values = self._tables.column(table, column).read(rows)
-        return values if len(at) <= len(rows) else np.broadcast_to(values, (len(at), *values.shape[1:]))
+        return np.broadcast_to(values, (len(at), *values.shape[1:])) if len(rows) == 1 < len(at) else values
 
     def windows(self, aggregates: Sequence[Aggregate], keys: tuple[Ints, ...], at: Ints) -> list[Ints]:
         if not aggregates:
