@@ -124,7 +124,7 @@ def pushed(
         if not others.all():
             ends, shares = np.append(ends, friends), np.append(shares, np.repeat(share[~others], len(friends)))
         rows, kept, left = _handed(rows, kept, left, ends=ends, shares=shares)
-    return rows, kept
+    return rows, kept + stop * left  # of what is left at least this much stops where it is
 
 
 def _handed(
