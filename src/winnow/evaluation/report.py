@@ -87,7 +87,9 @@ def pick(records: Iterable[Record], **wanted: str) -> list[Record]:
     return [r for r in records if all(r[k] == v for k, v in wanted.items())]  # type: ignore[literal-required]
 
 
-HEADLINE = ("map", "precision@10", "recall@100", "ndcg@10", "auc", "ne", "ece", "pr_auc", "mae")
+HEADLINE = (
+    "map", "precision@10", "recall@20", "recall@100", "ndcg@10", "mean_rank", "auc", "ne", "ece", "pr_auc", "mae",
+)  # fmt: skip
 
 
 def tables(records: Sequence[Record], *, slice: str = EVERYTHING, metrics: Sequence[str] = HEADLINE) -> Group:

@@ -57,7 +57,7 @@ def _mean(batch: FeatureBatch, groups: list[list[str]]) -> Floats:
     for names in groups:
         if all(name in place for name in names):
             total += _unit(batch.numeric[:, [place[name] for name in names]].astype(np.float64))
-    return _unit(total).astype(np.float32)
+    return np.asarray(_unit(total), np.float32)
 
 
 def _unit(vectors: Any) -> Any:

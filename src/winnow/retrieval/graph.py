@@ -74,7 +74,7 @@ def friends_of_friends(
 
 
 def pagerank(
-    graph: Reads, person: int, k: int = 100, *, friends: Ints | None = None, stop: float = 0.15, error: float = 1e-4,
+    graph: Reads, person: int, k: int = 100, *, friends: Ints | None = None, stop: float = 0.15, error: float = 3e-5,
     rounds: int = 60, paths: int = 4 * PATHS,
 ) -> Suggested:  # fmt: skip
     """The k people at whom a walk that starts at a person, and stops with a chance at every step, is likeliest to stop.

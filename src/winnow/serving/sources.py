@@ -165,7 +165,7 @@ class Nearest(Source):
         return past.nearest(self.limit)
 
     def tell(self, rows: Ints, query: Query, kit: Kit) -> list[Told]:
-        like = "close to you" if kit.system.labels.item.people else "close to what you watch"
+        like = "close to you" if kit.system.labels.item.people else "close to what you like"
         if kit.system.alike:
             like = "looks like it" if kit.system.picture else "like what you look at"
         return [Told("taste", like)] * len(rows)

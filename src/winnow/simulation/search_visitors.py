@@ -47,13 +47,14 @@ def visit(
         slips: share of texts with a slip.
     """
     rng = np.random.default_rng([world.seed, 4, seed])
-    return [_one(world, wanted, search, send, rng, slips) for wanted in world.texts(count, seed=seed + 1)]
+    asked = world.texts(count, seed=seed + 1)
+    typed = [misspelt(w.text, rng) if rng.random() < slips else w.text for w in asked]
+    return [_one(world, *one, rng=rng, search=search, send=send) for one in zip(asked, typed, strict=True)]
 
 
 def _one(
-    world: SearchWorld, wanted: Wanted, search: Search, send: Send | None, rng: np.random.Generator, slips: float
+    world: SearchWorld, wanted: Wanted, typed: str, *, rng: np.random.Generator, search: Search, send: Send | None
 ) -> Visit:
-    typed = misspelt(wanted.text, rng) if rng.random() < slips else wanted.text
     reply = search(text=typed, size=SHOWN, context={"surface": "search"})
     numbers = {video_id(v): v for v in range(world.size.videos)}
     ids = [item["id"] for item in reply["items"]]

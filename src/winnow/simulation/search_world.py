@@ -2,8 +2,8 @@
 
 A video is about two subjects of one topic; its title names the first, its transcript both. Some videos are spam: their
 descriptions name the subjects of other topics. A text asks for a subject, or for a topic. A video is right (2) when it
-is about the subject, or of the topic that was asked for; near (1) when it is of the same topic; wrong (0) otherwise, and
-spam is wrong for all it lists.
+is about the subject, or of the topic that was asked for; near (1) when it is of the same topic; wrong (0) otherwise.
+Spam is wrong for all it lists.
 """
 
 import json
@@ -22,8 +22,10 @@ Ints = NDArray[np.int64]
 NAMES = tuple(TOPICS)
 SUBJECTS = tuple(tuple(subjects) for _, subjects in TOPICS.values())
 EACH = min(map(len, SUBJECTS))  # subjects of a topic that are used
-FORMS = ("{} explained", "the secret of {}", "{}: a beginner's guide", "what nobody tells you about {}", "{} in ten minutes",
-         "my year with {}", "{}, step by step", "why {} matters")  # fmt: skip
+FORMS = (
+    "{} explained", "the secret of {}", "{}: a beginner's guide", "what nobody tells you about {}",
+    "{} in ten minutes", "my year with {}", "{}, step by step", "why {} matters",
+)  # fmt: skip
 SPAM, STUFFED = 0.12, 14  # share of videos that are spam, and subjects that each lists
 TOPIC_ASKED = 0.25  # share of texts that ask for a whole topic
 RIGHT, NEAR = 2, 1
@@ -148,7 +150,7 @@ class Videos:
             rng.integers(0, len(FORMS), count),
             rng.random(count) < SPAM,
             rng.beta(2, 2, count),
-            np.round(np.exp(rng.normal(6, 0.8, count))),
+            np.round(np.exp(rng.normal(6, 0.8, count))).astype(np.float64),
             rng.exponential(200, count) + 31,
         )
 
