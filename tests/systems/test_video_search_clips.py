@@ -32,7 +32,7 @@ seen = w.Events("impression", refs=both, fields={"surface": w.category, "positio
 click = w.Events("click", refs=both)
 text = w.embed(query.text, encoder=w.HashedWords(size=256), size=256)
 frames = w.embed(clip.file, encoder=w.Frames(frames=4), size=4 * w.ColourGrid().size)
-model = dict(embedding_size=16, epochs=15, batch_size=64, learning_rate=5e-3, components=16, dropout=0.0)
+model = dict(embedding_size=16, epochs=40, batch_size=64, learning_rate=5e-3, components=24, dropout=0.0)
 system = w.System(
     "clips", w.Frame(business="people find the clip they mean", predict="what a text describes", p99=ms(500)),
     w.Labels(of=seen, within=hours(1), heads={"click": labels.any(click)}), [],
@@ -196,3 +196,23 @@ def test_a_damaged_reel_is_an_error_and_no_crash():
     for data in (b"", b"PK\x05\x06" + bytes(18), b"nothing"):
         with pytest.raises(InputError):
             Reel.open(data)
+
+
+def test_by_http(project):
+    from fastapi.testclient import TestClient
+
+    from winnow.http.app import create
+    from winnow.http.keys import create as new_key
+
+    headers = {"X-API-Key": new_key(project.folder, "tests")}
+    with TestClient(create(project), headers=headers, raise_server_exceptions=False) as client:
+        route = "/v1/systems/clips/videos"
+        sent = client.put(route, params={"id": "http/one", "kind": "sent"}, content=two("red", "blue"))
+        assert (sent.status_code, sent.json()) == (200, {"id": "http/one", "accepted": 1})
+        frame = _until(lambda: client.get(route, params={"id": "http/one", "at": 0.9}), lambda r: r.status_code == 200)
+        assert frame.headers["content-type"] == "image/jpeg"
+        assert client.get(route, params={"id": "nobody"}).json()["error"]["code"] == "unknown-video"
+        bad = client.put(route, params={"id": "http/two"}, content=b"nothing")
+        assert (bad.status_code, bad.json()["error"]["code"]) == (400, "video-unreadable")
+        odd = client.put(route, params={"id": "http/two", "file": "../truth.db"}, content=two("red", "blue"))
+        assert odd.json()["error"]["code"] == "unknown-field"

@@ -68,10 +68,10 @@ features = [
 ]  # fmt: skip
 
 # 4. Model: two ladders, one evaluator -------------------------------------------------------------
-retrieval = w.Ladder(L0=w.Popularity(half_life=month), L1=w.TwoTower(), L2=w.SequenceTower())
-trees, net = w.GradientBoosting(learning_rate=0.1), w.DCN()
+retrieval = w.Ladder(L0=w.Popularity(half_life=month), L1=w.TwoTower(), L2=w.GraphVectors(bond=friends))
+trees, net = w.GradientBoosting(learning_rate=0.1), w.GraphSage(bond=friends)
 mutual = w.Formula("person_x_candidate_connect_common", heads=("accept", "request"))
-ranking = w.Ladder(L0=mutual, L1=trees, L2=(w.Blend((net, trees)), net))
+ranking = w.Ladder(L0=mutual, L1=(trees, w.DCN()), L2=(w.Blend((net, trees)), net))
 
 # 5. Serve -----------------------------------------------------------------------------------------
 network = people.Network(friends, but=(blocked,), private=candidate.private_ties)
