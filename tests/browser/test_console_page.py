@@ -27,7 +27,7 @@ def url(tmp_path_factory):
     log = folder / "demo.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*command, "--people", "300", "--videos", "400"], stdout=out, stderr=subprocess.STDOUT, env=os.environ
+            [*command, "--people", "300", "--items", "400"], stdout=out, stderr=subprocess.STDOUT, env=os.environ
         )
     try:
         address, give_up_at = f"http://127.0.0.1:{port}", time.monotonic() + 400

@@ -4,15 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from acquaint_fixtures import FILE, NAME, SIZE, opened, quick_people
+from acquaint_fixtures import FILE, NAME, SIZE, AcquaintImporter, AcquaintWorld, opened, quick_people
 
 from winnow.core.time import now_us
 from winnow.data.importers import load
 from winnow.models.artefact import Artefact
 from winnow.models.base import load_scorer
 from winnow.project import Project
-from winnow.simulation.acquaint_history import AcquaintImporter
-from winnow.simulation.acquaint_world import AcquaintWorld
 from winnow.training.dataset import build
 
 pytestmark = pytest.mark.heavy

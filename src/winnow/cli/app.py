@@ -336,18 +336,19 @@ def quarantine_replay(*, project: ProjectFolder = HERE, json: Json = False) -> N
 @app.command
 def demo(
     folder: Path = Path("demo"), *, system: str = "video_recommendation", port: int = 8000, serve: bool = True,
-    people: int = 1000, videos: int = 1500,
+    people: int = 1000, items: int = 1500,
 ) -> None:  # fmt: skip
     """Build a small world, train on what its people did, serve it, and open a page to try it on.
 
     Args:
         folder: Where the project goes.
-        system: Which world: video_recommendation, or news_feed for members, ties and posts.
+        system: Which world: that of video_recommendation, news_feed, ad_click, text_to_video_search,
+            event_recommendation, similar_listings or people_you_may_know.
         port: Port of the page.
         serve: Stop before serving with --no-serve.
         people: Size of the world.
-        videos: Size of the world; posts for the news feed.
+        items: Size of the world: videos, a quarter of the posts, half of the events, stays.
     """
     from winnow.cli.demonstration import run
 
-    run(folder, system=system, port=port, serve=serve, people=people, items=videos)
+    run(folder, system=system, port=port, serve=serve, people=people, items=items)
