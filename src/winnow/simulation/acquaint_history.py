@@ -143,4 +143,3 @@ def best(score: Floats, allowed: Any, size: int) -> Rows:
     """The places with the highest scores among those allowed, int64 [N, size]; -1 pads."""
     order = np.argsort(np.where(allowed, -score, np.inf), axis=1, kind="stable")[:, :size]
     return padded([row[ok] for row, ok in zip(order, np.take_along_axis(allowed, order, axis=1), strict=True)])
-
