@@ -14,7 +14,7 @@ from winnow.serving.kit import Kit
 from winnow.serving.pipeline import Ranking
 from winnow.serving.query import Query
 from winnow.serving.request import Item, RankReply, Reason
-from winnow.serving.sources import Source, Told
+from winnow.serving.sources import Source, Told, did
 from winnow.serving.trace import Trace
 
 _log = logging.getLogger(__name__)
@@ -97,7 +97,8 @@ def _same(rows: Ints, query: Query, kit: Kit) -> list[tuple[int, Told]]:
             name = path.columns[-1]
             alike = f"{name} in common with" if path.kind.storage == "categories" else f"same {name} as"
             for place in np.flatnonzero(hit.any(axis=1)):
-                told = Told("same", f"{alike} {{item}}, which you watched", int(past[hit[place].argmax()]), name)
+                text = f"{alike} {{item}}, which you {did(feature.aggregates()[0].events)}"
+                told = Told("same", text, int(past[hit[place].argmax()]), name)
                 found.append((int(place), told))
     return found
 

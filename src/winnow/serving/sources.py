@@ -33,6 +33,10 @@ if TYPE_CHECKING:  # a system file is read without scipy
 Proposal = tuple[Ints, Floats]
 PastEvents = Callable[[str], Mapping[str, Any]]
 _NEIGHBOURS = "neighbours.npz"
+_DID = {
+    "watch": "watched", "like": "liked", "click": "opened", "comment": "commented on", "view": "looked at",
+    "register": "registered for", "book": "booked", "buy": "bought", "save": "saved",
+}  # fmt: skip
 _SPANS = {days(1): "today", days(7): "this week", days(30): "this month"}
 SPARE = 10  # a list refreshed in the background is this many times as long as what one request takes from it
 
@@ -67,6 +71,11 @@ class Told:
     item: int = -1
     column: str = ""
     domain: str = ""
+
+
+def did(events: Events) -> str:
+    """What a person did, for a sentence about an item of their past."""
+    return _DID.get(events.name, "chose")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +229,7 @@ class CoWatched(Source):
         likeness = near.scores[seeds] * _fading(len(seeds))[:, None]
         hit = likeness[..., None] * (near.rows[seeds][..., None] == rows)
         best = hit.max(axis=1).argmax(axis=0)
-        return [Told("watched", "because you watched {item}", int(seeds[b])) for b in best]
+        return [Told("watched", f"because you {did(self.of)} {{item}}", int(seeds[b])) for b in best]
 
 
 def _fading(size: int) -> Floats:

@@ -21,6 +21,7 @@ from winnow.serving.kit import Kit
 from winnow.serving.query import Query
 from winnow.serving.sources import Proposal, Source, Told
 
+_TIED = {"join": "joined", "befriend": "are friends with"}
 _HOUR_US = 3_600_000_000
 
 
@@ -141,7 +142,8 @@ class Of(Source):
 
     def tell(self, rows: Ints, query: Query, kit: Kit) -> list[Told]:
         column = self.circle.by.columns[-1]
-        return [Told("tie", f"its {column} is one you {self.circle.bond.name}", column=column)] * len(rows)
+        tied = _TIED.get(self.circle.bond.name, self.circle.bond.name)
+        return [Told("tie", f"its {column} is one you {tied}", column=column)] * len(rows)
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class EncoderContract:
         assert Declared.known()[type(encoder).__name__] is type(encoder)
 
     def test_what_it_reads_is_said(self, both: tuple[Encoder, Encode]) -> None:
-        assert both[0].of in ("text", "image")
+        assert both[0].of in ("text", "image", "video")
 
 
 class TextContract(EncoderContract):
@@ -150,7 +150,8 @@ def test_every_encoder_is_under_contract() -> None:
     assert {"TestHashedWords", "TestMiniLM", "TestColourGrid"} <= {c.__name__ for c in inherited}
     ours = {name for name, kind in Encoder.known().items() if kind.__module__.startswith("winnow.")}
     pictures = {"TrainedPictures", "Clip", "SigLip", "DinoV2"}  # in test_picture_encoders_contract.py
-    assert ours - pictures - {"_Tower"} == {"HashedWords", "MiniLM", "ColourGrid"}
+    videos = {"Frames"}  # in test_video_encoder_contract.py
+    assert ours - pictures - videos - {"_Tower"} == {"HashedWords", "MiniLM", "ColourGrid"}
 
 
 def test_declaring_imports_nothing_heavy() -> None:

@@ -182,15 +182,15 @@ def test_a_header_that_claims_to_be_huge(decoder):
     assert refused(decoder, huge)[0] in ("video-too-large", "video-unreadable")
 
 
-def test_a_bomb_costs_no_more_than_its_limit():
+def test_a_bomb_costs_no_more_than_its_limit(decoder):
     """Little to send, much to decode: hours of a still picture."""
     data = clip(["red"] * 20, each=50, size=(640, 480), gop=3_000)
     assert len(data) < 1_000_000
-    with VideoDecoder(cpu_s=0.2) as strict:
+    with VideoDecoder(cpu_s=0.05) as strict:
         start = time.monotonic()
         assert refused(strict, data, way="shots")[0] == "video-too-slow"
-        assert time.monotonic() - start < 15
-        assert len(strict.decode(data, most=1).frames) == 1  # its first frame is cheap
+        assert time.monotonic() - start < 30
+    assert len(decoder.decode(data, most=1).frames) == 1  # its first frame is cheap
 
 
 def test_memory_that_is_not_there():

@@ -18,7 +18,8 @@ function make(name, text, className) {
 
 function byline(row) {
   const when = row?.uploaded_at ?? row?.created_at;
-  const said = [row?.author, tagsOf(row).join(", "), when && ago(moment(when))];
+  const told = row?.starts_at ? `starts ${ago(moment(row.starts_at))}` : when && ago(moment(when));
+  const said = [row?.author, tagsOf(row).join(", "), told];
   return said.filter(Boolean).flatMap((text, i) => (i ? [make("span", "·", "dot"), text] : [text]));
 }
 
