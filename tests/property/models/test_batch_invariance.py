@@ -99,9 +99,8 @@ def test_no_ranker_is_forgotten():
     for module in pkgutil.iter_modules(winnow.models.__path__):
         if not module.ispkg:
             importlib.import_module(f"winnow.models.{module.name}")
-    ours = {n: m for n, m in Ranker.known().items() if m.__module__.startswith("winnow.models")}
-    bases = {base.__name__ for model in ours.values() for base in model.__bases__}
-    assert set(ours) - bases == set(RANKERS)
+    ours = {n for n, m in Ranker.known().items() if m.__module__.startswith("winnow.models")}
+    assert ours - {"Fusion"} == set(RANKERS)  # which fits nothing by itself
 
 
 @pytest.mark.parametrize("name", RANKERS)
