@@ -27,6 +27,7 @@ from winnow.serving.pacemaker import Pacemaker
 from winnow.serving.renew import Renewal
 from winnow.serving.request import RankRequest
 from winnow.serving.scorer import judge
+from winnow.serving.tail import Tail
 from winnow.serving.trace import Trace
 from winnow.simulation.ads_tables import past_events, reactions, table_rows
 from winnow.simulation.ads_world import AdSize, AdWorld
@@ -75,7 +76,8 @@ class Shop:
         self.catch_up()
         ids = self.project.log.ids
         live = LiveReader(folder / LIVE)
-        renewal = Renewal(self.system, registry=self.project.registry, live=live, ids=ids, folder=folder)
+        tail = Tail(self.project.log, self.system.labels.item.name, None)
+        renewal = Renewal(self.system, registry=self.project.registry, live=live, ids=ids, tail=tail, folder=folder)
         self.desk = Desk(self.system, renewal, ids, gatherer=self.gatherer, served=self.served)
         self.desk.refresh()
 

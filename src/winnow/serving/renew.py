@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from winnow.core.candidates import Candidates, Floats, Ints
+from winnow.core.declare import digest
 from winnow.core.errors import Conflict, NotFound, Problem, Unavailable, WinnowError
 from winnow.core.system import System
 from winnow.core.time import now_us
@@ -61,7 +62,7 @@ class Renewal:
         self._system, self._registry, self._live, self._ids = system, registry, live, ids
         self._tail, self._pictures, self._folder, self._calendars = tail, pictures, folder, calendars
         self._clock = clock
-        self._followers: dict[Source, Follower | None] = {}
+        self._followers: dict[str, Follower | None] = {}  # by what declares them
         self.trouble: Problem | None = None  # why the release that should serve does not, or not wholly
 
     def next(self, now: Kit | None) -> Kit | None:
@@ -219,9 +220,9 @@ class Renewal:
         if self._tail is None or self._folder is None:
             return found
         for source in system.pipeline.sources:
-            if source not in self._followers:
-                self._followers[source] = source.follow(self._tail.log, self._folder)
-            if (follower := self._followers[source]) is not None:
+            if (declared := digest(source)) not in self._followers:
+                self._followers[declared] = source.follow(self._tail.log, self._folder)
+            if (follower := self._followers[declared]) is not None:
                 found[source.name] = follower
         return found
 
