@@ -9,9 +9,9 @@ const SIZE = 15;
 const PAST = 30;
 const WAITS_MS = [60, 90, 120, 180, 250, 400, 600, 800];
 const HEADS = { click: "Click", long_view: "Long view", like: "Like", watch_s: "Watch time", dwell_s: "Time spent" };
-const PASTS = { watch: "Watched", click: "Opened", like: "Liked", register: "Registered" }; // of what a person did, the first that there is
-
-const VERBS = { watch: "Watch", register: "Register" };
+// Of what a person did, the first that there is.
+const PASTS = { watch: "Watched", click: "Opened", like: "Liked", register: "Registered", request: "Asked" };
+const VERBS = { watch: "Watch", register: "Register", request: "Ask" };
 
 const at = (id) => document.getElementById(id);
 const state = { about: null, user: null, reply: null, rows: new Map(), watched: [], busy: false };
@@ -38,7 +38,7 @@ async function open(user) {
     const [rows, events, reply] = await Promise.all([
       api.rows(about.user, [user]), api.eventsOf(about.user, user, about.past, PAST), api.rank(about.name, user, SIZE),
     ]);
-    state.watched = events.map((event) => ({ item: event[about.item], at: event.at }));
+    state.watched = events.map((event) => ({ item: event[about.item_role], at: event.at }));
     await learn([...named(reply), ...state.watched.map((event) => event.item)]);
     present(user, rows[0], about.user_key);
     past(state.watched, state.rows, PASTS[about.past]);
@@ -71,7 +71,8 @@ function draw(reply, before) {
   state.reply = reply;
   at("list-title").textContent = `${state.about.nouns} for ${personName(state.user)}`;
   const { open, events } = state.about;
-  const moved = show(reply, { rows: state.rows, headsOf, before, act, open, acts: events });
+  const acts = [...events, ...(events.includes("dismiss") ? ["hide"] : [])];
+  const moved = show(reply, { rows: state.rows, headsOf, before, act, open, acts });
   at("empty").hidden = reply.items.length > 0;
   at("empty").textContent = "Nothing left to show: this person has seen everything that may be shown.";
   facts(reply);
@@ -117,13 +118,14 @@ function eventsFor(kind, item) {
   const { about, user, reply, rows } = state;
   const seconds = rows.get(item.id)?.duration_s ?? 60;
   const event = (type, more) => ({
-    event_id: `${reply.recommendation_id}-${item.id}-${type}`, type, [about.user]: user, [about.item]: item.id,
+    event_id: `${reply.recommendation_id}-${item.id}-${type}`, type, [about.user_role]: user, [about.item_role]: item.id,
     recommendation_id: reply.recommendation_id, ...more,
   });
   const seen = event("impression", { surface: "home", position: item.position });
   const opened = [event("click"), event("watch", { seconds, long: true })];
   if (about.past in VERBS && about.past !== "watch") opened.push(event(about.past));
-  const acts = { open: [seen, ...opened], like: [seen, ...opened, event("like")], hide: [seen, event("hide")] };
+  const hidden = [event("hide"), event("dismiss")];
+  const acts = { open: [seen, ...opened], like: [seen, ...opened, event("like")], hide: [seen, ...hidden] };
   return acts[kind].filter((one) => about.events.includes(one.type));
 }
 
@@ -199,11 +201,12 @@ function askForKey() {
 
 // Which system the page shows: the first that puts items in order for people.
 async function learnAbout() {
-  const about = (await api.systems()).find((one) => one.ranks && one.user !== one.item);
+  const about = (await api.systems()).find((one) => one.ranks && !one.alike);
   if (!about) throw new Error("No system of this project puts anything in order for people.");
-  const noun = call(about.item.replaceAll("_", " "));
+  const people = about.user === about.item;
+  const noun = call(about.item_role.replaceAll("_", " "), people);
   const past = Object.keys(PASTS).find((type) => about.events.includes(type)) ?? "click";
-  state.about = { ...about, past, nouns: `${noun}s`, open: VERBS[past] ?? "Open" };
+  state.about = { ...about, past, nouns: people ? "People" : `${noun}s`, open: VERBS[past] ?? "Open" };
   at("system").textContent = about.name.replaceAll("_", " ");
   picker({ table: about.user, key: about.user_key, choose: open, failed });
 }

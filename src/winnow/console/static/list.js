@@ -19,7 +19,7 @@ function make(name, text, className) {
 function byline(row) {
   const when = row?.uploaded_at ?? row?.created_at;
   const told = row?.starts_at ? `starts ${ago(moment(row.starts_at))}` : when && ago(moment(when));
-  const said = [row?.author, tagsOf(row).join(", "), told];
+  const said = [row?.author, row?.school, row?.work, tagsOf(row).join(", "), told];
   return said.filter(Boolean).flatMap((text, i) => (i ? [make("span", "·", "dot"), text] : [text]));
 }
 

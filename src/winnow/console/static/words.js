@@ -10,15 +10,16 @@ export function personName(id) {
 }
 
 let noun = "Item";
+let people = false; // whether items are people, whose ids are their names
 
 // What an item is called in this service: the name of its table.
-export function call(name) {
-  noun = capital(name);
+export function call(name, arePeople = false) {
+  [noun, people] = [capital(name), arePeople];
   return noun;
 }
 
 export function titleOf(row, id) {
-  return row?.title || row?.text || `${noun} ${id}`;
+  return row?.title || row?.text || (people ? personName(id) : `${noun} ${id}`);
 }
 
 export const tagsOf = (row) => row?.tags ?? [row?.topic].filter(Boolean);
