@@ -230,3 +230,35 @@ def test_texts_are_logged_once_as_they_were_served_and_never_when_that_is_declin
     assert apart["different"].sum() == 0
     assert "query_text_similarity_video_title" in apart["feature"].to_list()
     assert "lexical_score" not in apart["feature"].to_list()
+
+
+# The command
+
+
+@pytest.fixture
+def command(project, capsys, monkeypatch):
+    """Runs `winnow search` with a text; gives what it prints."""
+    from rich.console import Console
+
+    from winnow.cli import printing
+    from winnow.cli.app import app
+
+    def run(*words):
+        app(
+            ["search", NAME, *words, "--project", str(project.folder)],
+            exit_on_error=False,
+            result_action="return_value",
+        )
+        return capsys.readouterr().out
+
+    project.log.close()
+    monkeypatch.setattr(printing, "out", Console(width=160))
+    return run
+
+
+def test_a_text_is_searched_for_on_the_command_line(command):
+    told = command("gardn", "--size", "3")
+    assert "searched for garden in place of gardn" in told
+    assert "video-" in told
+    assert "in place of" not in command("gardn", "--no-correct")
+    assert "close in meaning to what you asked for" in command("garden", "--explain").replace("\n", " ")

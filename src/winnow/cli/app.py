@@ -12,8 +12,8 @@ from winnow.cli.moderate import moderate
 from winnow.cli.new import new
 from winnow.cli.options import HERE, Json, ProjectFolder
 from winnow.cli.options import opened as _open
-from winnow.cli.pictures import search
 from winnow.cli.precompute import precompute
+from winnow.cli.searching import search
 from winnow.cli.whatif import whatif
 
 app = App(

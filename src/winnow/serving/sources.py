@@ -177,6 +177,8 @@ class Nearest(Source):
         like = "close to you" if kit.system.labels.item.people else "close to what you like"
         if kit.system.alike:
             like = "looks like it" if kit.system.picture else "like what you look at"
+        if query.said:
+            like = "close in meaning to what you asked for"
         return [Told("taste", like)] * len(rows)
 
 
