@@ -19,7 +19,7 @@ query = w.Table("query", key="query_id", columns={
 video = w.Table("video", key="video_id", columns={
     "title": w.text, "description": w.text, "transcript": w.text, "tags": w.categories, "speaker": w.category,
     "language": w.category, "copy_of": w.category, "duration_s": w.number(at_least=0), "published_at": w.time,
-    "available": w.flag, "unsafe": w.flag,
+    "file": w.video, "available": w.flag, "unsafe": w.flag,
 })  # fmt: skip
 both = {"query": query, "video": video}
 seen = w.Events("impression", refs=both, fields={"surface": w.category, "position": w.number(at_least=0)})
@@ -35,6 +35,7 @@ outcomes = w.Labels(of=seen, within=hours(1), heads={
 meaning = w.MiniLM()
 asked, titled, told = (w.embed(of, encoder=meaning, size=384) for of in (query.text, video.title, video.description))
 BOTH = ("Lexical", "Nearest")
+frames = w.embed(video.file, encoder=w.Frames(frames=8), size=8 * w.ColourGrid().size)
 
 features = [
     *map(w.score_of, BOTH), *map(w.rank_of, BOTH), w.similarity(asked, titled), w.similarity(asked, told),
@@ -46,7 +47,7 @@ features = [
 # 4. Model: what is near, and what both sources come to ------------------------------------------------
 retrieval = w.Ladder(
     L0=w.SameSpace(asked, items=(titled, told)), L1=w.TextVideo(asked, titled, embedding_size=384),
-    L2=w.TextVideo(asked, (titled, told), embedding_size=256), serve="L1",
+    L2=w.TextVideo(asked, (frames, titled, told), embedding_size=256),
 )  # fmt: skip
 ranking = w.Ladder(
     L0=w.ReciprocalRank(BOTH), L1=w.CalibratedScores(BOTH), L2=w.GradientBoosting(), calibrate="platt",
