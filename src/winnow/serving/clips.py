@@ -143,6 +143,10 @@ class ClipFiles:
             raise _missing()
         return self._tail.texts[row]
 
+    def held(self, rows: Ints) -> NDArray[np.bool_]:
+        """Which rows have a video, bool [n]."""
+        return np.array([row in self._tail.texts for row in rows.tolist()], bool)
+
     def thumbnail(self, row: int, at: float | None = None, side: int = SMALL) -> bytes:
         """As `Clips.thumbnail`, of a row's video."""
         return self.clips.thumbnail(self.file(row), at, side)

@@ -168,6 +168,8 @@ def _with_moments(desk: Desk, meant: Understood, options: dict[str, Any], items:
     if desk.clips is None or not items:
         return items
     rows = desk.ids.rows(desk.system.labels.item.name, [item.id for item in items])
+    if not desk.clips.held(rows).any():
+        return items
     at = moments(desk.clips, rows, hydrate(asked_as(desk, meant, options), desk.kit, desk.ids), desk.kit)
     return [_with_moment(desk, *pair) for pair in zip(items, at.tolist(), strict=True)]
 
