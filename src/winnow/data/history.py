@@ -110,10 +110,6 @@ class History:
         """
         return self._versions(name, None)
 
-    def table_versions(self, name: str) -> pl.LazyFrame:
-        """The same as `rows`."""
-        return self.rows(name)
-
     def table_at(self, name: str, at: int | None = None) -> pl.DataFrame:
         """The rows of a table as they were known at a moment (`known_at` < at), without deleted ones, sorted by row.
 

@@ -1,7 +1,8 @@
 """Scores and places that sources would have given, for impressions whose lists were made elsewhere.
 
 What the service served is logged as it was; an imported log knows nothing of our sources. They are asked again here,
-with the texts and vectors of now, so that a first ladder can learn from them too.
+with the texts and vectors of now, so that a first ladder can learn from them too. That index knows what came after an
+impression, and those vectors learned from training rows: what is measured on such rows is a little too good.
 """
 
 from collections.abc import Mapping
