@@ -1,25 +1,15 @@
 """A trained news feed over a small social world, made once per test run, and a desk over a copy of it."""
 
-import re
 import shutil
-from contextlib import contextmanager
-from dataclasses import replace
 from itertools import count
 
-import numpy as np
 import pytest
+from staged import Staged, opened, with_rungs
 
 from winnow import systems
 from winnow.core.time import now_us
 from winnow.data.importers import load
-from winnow.features.live import Caps, LiveReader
 from winnow.project import Project
-from winnow.serving.desk import Desk
-from winnow.serving.gather import Gatherer
-from winnow.serving.hydrate import hydrate
-from winnow.serving.ingester import LIVE, Ingester
-from winnow.serving.renew import Renewal
-from winnow.serving.request import RankRequest
 from winnow.simulation.importer import FILE, SocialImporter
 from winnow.simulation.social_world import SocialSize, SocialWorld
 
@@ -36,10 +26,7 @@ def quick_feed():
         "ranking": 'L0=w.Formula("post_like_rate_1d"), L1=w.Formula("post_like_rate_30d"), '
         "L2=w.GradientBoosting(epochs=40, learning_rate=0.1)",
     }
-    for name, ladder in rungs.items():
-        text, times = re.subn(rf"{name} = w\.Ladder\(.*\)\n", f"{name} = w.Ladder({ladder})\n", text)
-        assert times == 1
-    return text
+    return with_rungs(text, rungs)
 
 
 @pytest.fixture(scope="session")
@@ -63,34 +50,18 @@ def feed_folder(feed_template, tmp_path):
     return tmp_path / "feed"
 
 
-class Feed:
-    """A project with its ingester and a desk; `post` returns when what is posted is in live state."""
+class Feed(Staged):
+    """A feed that is served."""
 
-    def __init__(self, folder, *, pairs=1 << 16, served=None):
-        self.project, self.number, self.kept = Project(folder), 0, {}
-        self.world = SocialWorld.read(folder / FILE)
-        self.gatherer, self.system = Gatherer(), self.project.system(NAME)
-        self.ingester = Ingester(
-            self.project.log, folder / LIVE, self.project.systems.values(), tables=self.project.tables.values(),
-            rows=50_000, caps=Caps(rows=1 << 16, pairs=pairs), encodings=self.project.encodings,
-        )  # fmt: skip
-        self.post()
-        live, self.ids = LiveReader(folder / LIVE, encodings=self.project.encodings), self.project.log.ids
-        renewal = Renewal(self.system, registry=self.project.registry, live=live, ids=self.ids)
-        self.desk = Desk(self.system, renewal, self.ids, gatherer=self.gatherer, served=served)
-        self.desk.refresh()
+    system_name = NAME
+
+    def __init__(self, folder, **options):
+        self.kept, self.world = {}, SocialWorld.read(folder / FILE)
+        super().__init__(folder, **options)
 
     def post(self, *events, **rows):
-        """Puts table rows and events in, and waits until live state has them."""
         self._authors = self._created = None
-        for table, given in rows.items():
-            self.project.intake.rows(table, given)
-        if events:
-            self.number += 1
-            given = [{"event_id": f"t{self.number}-{i}", **e} for i, e in enumerate(events)]
-            assert self.project.intake.events(given).accepted == len(given)
-        while self.ingester.step():
-            pass
+        super().post(*events, **rows)
 
     def members(self):
         return self.world.members.ids
@@ -109,47 +80,13 @@ class Feed:
             self._created = dict(self.project.frame("post").select("post_id", "created_at").iter_rows())
         return [self._created[p] for p in posts]
 
-    def rank(self, user, **options):
-        return self.desk.rank(RankRequest(user=user, **options))
-
-    def shown(self, user, **options):
-        """Ids in order; nothing may have failed."""
-        reply = self.rank(user, **options)
-        assert reply.degraded == []
-        return [item.id for item in reply.items]
-
-    def source(self, name):
-        return next(s for s in self.system.pipeline.sources if s.name == name)
-
-    def proposed(self, name, user, **given):
-        """Ids that a source proposes, best first."""
-        query = replace(hydrate(RankRequest(user=user), self.desk.kit, self.ids), **given)
-        rows, scores = self.source(name).propose(query, self.desk.kit)
-        assert (np.diff(scores.astype(np.float64)) <= 1e-6).all()
-        assert len(np.unique(rows)) == len(rows)
-        return self.ids.ids("post", rows)
-
-    def close(self):
-        self.gatherer.close()
-        self.ingester.close()
-        self.project.close()
-
-
-@contextmanager
-def opened(folder, **options):
-    feed = Feed(folder, **options)
-    try:
-        yield feed
-    finally:
-        feed.close()
-
 
 @pytest.fixture(scope="module")
 def feed(feed_template, tmp_path_factory):
     """One feed for the tests of a module: whom they write about has a name of their own."""
     folder = tmp_path_factory.mktemp("feed") / "feed"
     shutil.copytree(feed_template, folder)
-    with opened(folder) as found:
+    with opened(Feed, folder) as found:
         yield found
 
 

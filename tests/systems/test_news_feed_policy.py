@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from feed_fixtures import NAME, a_post, opened, reaction, tie
+from feed_fixtures import NAME, Feed, a_post, reaction, tie
+from staged import opened
 
 from winnow.core.errors import DeclarationError
 from winnow.core.time import now_us
@@ -124,7 +125,7 @@ def test_any_number_of_blocks_is_remembered(feed, ann, bob):
 
 def test_when_state_of_pairs_was_lost_nothing_is_shown(feed_folder):
     """Live tables with room for a few pairs: what was evicted cannot be told any more, and that is known."""
-    with opened(feed_folder, pairs=128) as small:
+    with opened(Feed, feed_folder, pairs=128) as small:
         who = small.members()[0]
         assert small.shown(who)
         small.post(*(tie("block", "ann", f"nuisance-{i}") for i in range(200)))

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from feed_fixtures import a_post, opened, reaction, tie
+from feed_fixtures import Feed, a_post, reaction, tie
+from staged import opened
 
 from winnow.core.errors import InputError
 from winnow.core.time import now_us
@@ -212,7 +213,7 @@ def test_what_was_served_is_what_history_says_to_the_bit(feed_folder):
     """Features of ties and all others, served and computed again from history."""
     from winnow.serving.effects import ServedLog
 
-    with opened(feed_folder) as feed:
+    with opened(Feed, feed_folder) as feed:
         feed.desk._served = ServedLog(feed.project.log)
         for who in feed.members()[:5]:
             feed.rank(who)

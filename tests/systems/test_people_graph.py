@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from acquaint_fixtures import FILE, NAME, SIZE, AcquaintImporter, AcquaintWorld, opened, quick_people
+from acquaint_fixtures import FILE, NAME, SIZE, AcquaintImporter, AcquaintWorld, People, quick_people
+from staged import opened
 
 from winnow.core.time import now_us
 from winnow.data.importers import load
@@ -70,7 +71,7 @@ def test_people_are_told_by_their_columns_and_ties_and_by_nothing_else(folder):
 
 
 def test_it_serves(folder):
-    with opened(folder) as people:
+    with opened(People, folder) as people:
         (who,) = people.ids.ids("person", np.array([3]))
         shown = people.shown(who, size=10)
         assert len(shown) == 10

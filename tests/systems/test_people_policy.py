@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from acquaint_fixtures import a_person, names, opened, tie
+from acquaint_fixtures import People, a_person, names, tie
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from staged import opened
 
 from winnow.core.time import now_us
 
@@ -109,7 +110,7 @@ def test_no_source_finds_by_a_tie_that_is_hidden(people, history, flagged):
 ])  # fmt: skip
 def test_what_is_done_counts_from_the_next_request_on_whoever_proposed_them(people_folder, kind, swapped):
     """People with a past, in the snapshot of the release and in every list of the background."""
-    with opened(people_folder) as people:
+    with opened(People, people_folder) as people:
         who = next(p for p in people.ids.ids("person", np.arange(60)) if len(people.rank(p, size=300).items) > 60)
         reply = people.rank(who, size=300)
         by = {source: item.id for item in reply.items for source in item.sources}
@@ -119,7 +120,7 @@ def test_what_is_done_counts_from_the_next_request_on_whoever_proposed_them(peop
         assert gone.isdisjoint(people.shown(who, size=300))
         people.desk.refresh()
         assert gone.isdisjoint(people.shown(who, size=300))
-    with opened(people_folder) as again:  # another process, another look at the release
+    with opened(People, people_folder) as again:  # another process, another look at the release
         assert gone.isdisjoint(again.shown(who, size=300))
         assert gone.isdisjoint(again.shown(who, size=300, personal=False))
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from acquaint_fixtures import NAME, SIZE, a_person, names, opened, tie
+from acquaint_fixtures import NAME, SIZE, People, a_person, names, tie
+from staged import opened
 
 from winnow.cli.precompute import active
 from winnow.core.time import MICROS, days, now_us, to_us
@@ -87,7 +88,7 @@ def lists_of(people, world, everybody, size=10):
 
 
 def test_lists_bring_more_accepted_connections_than_mutual_friends_or_popularity(people_folder):
-    with opened(people_folder) as people:
+    with opened(People, people_folder) as people:
         world = AcquaintWorld.read(people_folder / "world.json")
         past = Past(world)
         for _ in past.events():
@@ -133,7 +134,7 @@ def test_lists_go_on_where_they_were_cut_off(tmp_path):
 
 
 def test_stored_lists_serve_what_the_source_would_and_policy_sees_the_present(people_folder):
-    with opened(people_folder) as people:
+    with opened(People, people_folder) as people:
         (source,) = stored_sources(people.desk.kit)
         rows = active(people.project, NAME, days=3_000)
         who = people.ids.ids("person", rows)
@@ -150,12 +151,12 @@ def test_stored_lists_serve_what_the_source_would_and_policy_sees_the_present(pe
         assert first in people.proposed("Walk", p)  # it is a list of yesterday,
         assert first not in people.shown(p, size=300)  # and what is shown is of today
         assert second not in people.proposed("Walk", p)  # found by ties that are hidden now
-    with opened(people_folder) as again:
+    with opened(People, people_folder) as again:
         assert first not in again.shown(p, size=300)
 
 
 def test_a_list_that_is_too_old_is_worked_out_again(people_folder):
-    with opened(people_folder) as people:
+    with opened(People, people_folder) as people:
         kit, (source,) = people.desk.kit, stored_sources(people.desk.kit)
         rows = active(people.project, NAME, days=3_000)
         precompute(kit, source, rows, told=lambda n, of: None)
@@ -177,7 +178,7 @@ def test_tables_of_the_world_fit_the_system(world):
 
 
 def test_the_age_of_stored_lists_is_told(people_folder):
-    with opened(people_folder) as people:
+    with opened(People, people_folder) as people:
         kit, (source,) = people.desk.kit, stored_sources(people.desk.kit)
         assert ages(kit, now_us()) == {}
         precompute(kit, source, active(people.project, NAME, days=3_000), told=lambda n, of: None)
